@@ -1,0 +1,39 @@
+#pragma once
+// Causal attention with a key/value cache and grouped queries: for row m of head h,
+//   y[m,h] = sum_t softmax_t(q[m,h] . k[t, h Hk/H] / sqrt(D)) v[t, h Hk/H],  t = 0 .. position + m,
+// in one pass over the cache with a running maximum and sum (Milakov and Gimelshein, arXiv:1805.02867).
+
+#include "kernels/rope_store.h"
+
+#include <cstdint>
+
+namespace vulcat::kernels {
+
+class Attention {
+  public:
+    struct Args {
+        vk::BufferView qkv;     ///< [rows, (H + 2 Hk) D] float32, rotated; only the queries are read
+        vk::BufferView keys;    ///< [context, Hk D] float32, filled up to position + rows
+        vk::BufferView values;  ///< [context, Hk D] float32, likewise
+        vk::BufferView y;       ///< [rows, H D] float32, written
+        uint32_t rows = 0;
+        uint32_t position = 0;  ///< of row 0
+    };
+
+    /// headDim: a multiple of 2 from 2 to 256.
+    Attention(vk::Device& device, vk::PipelineLibrary& library, vk::CapabilitySet allowed, const AttentionShape& shape);
+
+    void record(vk::Recorder& recorder, const Args& args) const;
+
+  private:
+    struct Tile {
+        const vk::Pipeline* pipeline = nullptr;
+        uint32_t rows = 1;
+    };
+
+    AttentionShape shape_;
+    Tile decode_;   // one query row
+    Tile prefill_;  // several query rows share each key
+};
+
+}  // namespace vulcat::kernels
