@@ -1,0 +1,57 @@
+#pragma once
+// y = W x + b with integer weights (Int4 or Int8) and quantised activations (a4 or a8): GEMM and GEMV.
+//
+//     y[m,n] = s_x[m] * sum_g s_w[n,g] * (sum_{k in g} q[n,k] c[m,k] - z[m] * sum_{k in g} q[n,k]) + b[n]  (+ y[m,n])
+//
+// The sums over k are exact 32-bit integers (K < 132,000), the rest is float in this order: groups ascending, times
+// s_x, plus bias, plus the old y. So outputs are equal bit for bit on every variant and device.
+//
+// Variants: BASE reads activations at workgroup-uniform addresses; SUBGROUP reads one vector an invocation and hands
+// the words round by shuffles; SUBGROUP + TEXEL reads through texel buffers, which on llvmpipe is the faster path.
+
+#include "kernels/linear_weights.h"
+#include "kernels/quantise_rows.h"
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace vulcat::kernels {
+
+class IntegerLinear {
+  public:
+    /// Pipelines for weights of this shape: one for few rows, and, when maxRows says that there are more, one for many.
+    /// Throws Error(Unsupported) for float weight formats or K >= 132,000.
+    IntegerLinear(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
+                  const LinearShape& shape, uint32_t maxRows);
+
+    struct Args {
+        const QuantisedRows& x;
+        const LinearWeights& weights;  ///< of the constructor's shape
+        vk::BufferView y;              ///< float [rows][weights.outputs()]
+        uint32_t rows = 0;             ///< M: 1 <= rows <= min(maxRows, x.rows())
+        bool accumulate = false;       ///< adds to what y holds (a residual)
+    };
+    /// One dispatch a panel. Throws Error(InvalidArgument) when the arguments disagree with the plan.
+    void record(vk::Recorder& recorder, const Args& args) const;
+
+    std::string_view module() const { return module_; }  ///< the chosen variant's shader
+
+  private:
+    struct Tile {
+        const vk::Pipeline* pipeline = nullptr;
+        uint32_t rows = 0;   ///< rows of x a workgroup computes
+        uint32_t tiles = 0;  ///< weight tiles a workgroup computes
+    };
+    const Tile& tileFor(uint32_t rows) const;
+
+    const vk::Device& device_;
+    LinearShape shape_;
+    uint32_t maxRows_ = 0;
+    bool texel_ = false;
+    std::string_view module_;
+    Tile few_;
+    Tile many_;
+};
+
+}  // namespace vulcat::kernels
