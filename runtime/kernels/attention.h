@@ -21,7 +21,7 @@ class Attention {
     };
 
     /// headDim: a multiple of 2 from 2 to 256.
-    Attention(vk::Device& device, vk::PipelineLibrary& library, vk::CapabilitySet allowed, const AttentionShape& shape);
+    Attention(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed, const AttentionShape& shape);
 
     void record(vk::Recorder& recorder, const Args& args) const;
 

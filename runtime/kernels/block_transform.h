@@ -22,7 +22,7 @@ class BlockTransform {
     };
 
     /// 1 <= block; a block wider than `width` is one tail block.
-    BlockTransform(vk::Device& device, vk::PipelineLibrary& library, vk::CapabilitySet allowed, uint32_t width,
+    BlockTransform(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed, uint32_t width,
                    uint32_t block);
 
     void record(vk::Recorder& recorder, const Args& args) const;

@@ -1,9 +1,8 @@
 #pragma once
-// Embedding lookup: y[m] = W[ids[m]]. Reads the same re-laid matrix that the logits' GEMM reads, so that a model with
+// Embedding lookup: y[m] = W[ids[m]]. Reads the same re-laid matrix that the logits' linear reads, so that a model with
 // tied embeddings holds it once.
 
-#include "kernels/float_weights.h"
-#include "vk/device.h"
+#include "kernels/linear_weights.h"
 #include "vk/pipeline_library.h"
 #include "vk/recorder.h"
 
@@ -13,22 +12,23 @@ namespace vulcat::kernels {
 
 class Embedding {
   public:
+    /// For tables of this shape: format F32, F16 or BF16, K = shape.inputs.
+    Embedding(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
+              const LinearShape& shape);
+
     struct Args {
-        vk::BufferView ids;  ///< [rows] uint32, each below weights.outputs(); a larger id leaves its row unwritten
-        vk::BufferView y;    ///< [rows, K] float32, written
-        uint32_t rows = 0;
+        vk::BufferView ids;          ///< uint32 [rows], each below table.outputs(); a larger id leaves its row unwritten
+        const LinearWeights& table;  ///< [vocabulary, K]
+        vk::BufferView y;            ///< float [rows][K], written
+        uint32_t rows = 0;           ///< M >= 1
     };
-
-    /// `weights` [vocabulary, K] must outlive this object and everything it recorded.
-    Embedding(vk::Device& device, vk::PipelineLibrary& library, vk::CapabilitySet allowed, const FloatWeights& weights);
-
-    /// One dispatch a weight panel.
+    /// One dispatch a panel. Throws Error(InvalidArgument) when the arguments disagree with the plan.
     void record(vk::Recorder& recorder, const Args& args) const;
 
   private:
-    const FloatWeights* weights_;
-    const vk::Pipeline* pipeline_;
-    uint32_t localSize_;
+    const vk::Device& device_;
+    const vk::Pipeline& pipeline_;
+    LinearShape shape_;
 };
 
 }  // namespace vulcat::kernels

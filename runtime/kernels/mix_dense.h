@@ -22,7 +22,7 @@ class MixDense {
     };
 
     /// order * stride divides width.
-    MixDense(vk::Device& device, vk::PipelineLibrary& library, vk::CapabilitySet allowed, uint32_t width, uint32_t order,
+    MixDense(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed, uint32_t width, uint32_t order,
              uint32_t stride);
 
     void record(vk::Recorder& recorder, const Args& args) const;

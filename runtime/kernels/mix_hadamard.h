@@ -21,7 +21,7 @@ class MixHadamard {
     };
 
     /// order: a power of two >= 2; order * stride divides width.
-    MixHadamard(vk::Device& device, vk::PipelineLibrary& library, vk::CapabilitySet allowed, uint32_t width,
+    MixHadamard(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed, uint32_t width,
                 uint32_t order, uint32_t stride);
 
     void record(vk::Recorder& recorder, const Args& args) const;

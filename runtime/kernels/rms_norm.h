@@ -19,7 +19,7 @@ class RmsNorm {
     };
 
     /// Any width >= 1; epsilon >= 0.
-    RmsNorm(vk::Device& device, vk::PipelineLibrary& library, vk::CapabilitySet allowed, uint32_t width, float epsilon);
+    RmsNorm(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed, uint32_t width, float epsilon);
 
     void record(vk::Recorder& recorder, const Args& args) const;
 

@@ -33,7 +33,7 @@ class RopeStore {
         uint32_t position = 0;  ///< of row 0
     };
 
-    RopeStore(vk::Device& device, vk::PipelineLibrary& library, vk::CapabilitySet allowed, const AttentionShape& shape);
+    RopeStore(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed, const AttentionShape& shape);
 
     void record(vk::Recorder& recorder, const Args& args) const;
 

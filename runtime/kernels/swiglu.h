@@ -17,7 +17,7 @@ class SwiGlu {
         uint32_t rows = 0;
     };
 
-    SwiGlu(vk::Device& device, vk::PipelineLibrary& library, vk::CapabilitySet allowed, uint32_t width);
+    SwiGlu(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed, uint32_t width);
 
     void record(vk::Recorder& recorder, const Args& args) const;
 
