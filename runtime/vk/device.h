@@ -1,0 +1,98 @@
+#pragma once
+// An opened device with the one queue that vulcat uses.
+
+#include "vk/instance.h"
+
+#include <chrono>
+#include <functional>
+
+namespace vulcat::vk {
+
+class Recorder;
+
+struct DeviceOptions {
+    CapabilitySet allowed = CapabilitySet::all();  ///< features outside are not enabled
+    Limits limits = Limits::unlimited();           ///< lowers the device's limits; never raises one
+    /// After this long a submission counts as hung: Error(DeviceLost). Generous, because software drivers compile inside.
+    std::chrono::nanoseconds waitLimit = std::chrono::minutes(5);
+};
+
+/// A device that the host application made. Its handles stay the host's and must outlive the Device.
+struct AdoptedDevice {
+    PFN_vkGetInstanceProcAddr getInstanceProcAddr = nullptr;
+    VkInstance instance = VK_NULL_HANDLE;
+    VkPhysicalDevice physicalDevice = VK_NULL_HANDLE;
+    VkDevice device = VK_NULL_HANDLE;
+    VkQueue queue = VK_NULL_HANDLE;  ///< of queueFamily, with compute
+    uint32_t queueFamily = 0;
+    uint32_t instanceVersion = VK_API_VERSION_1_1;  ///< VkApplicationInfo::apiVersion of the instance
+    CapabilitySet enabled;                          ///< what the host did enable: Vulkan cannot be asked
+    bool subgroupSizeControlEnabled = false;        ///< subgroupSizeControl and computeFullSubgroups
+    std::function<void()> lockQueue;                ///< around every use of the queue; both may be empty
+    std::function<void()> unlockQueue;
+};
+
+class Device {
+  public:
+    /// Opens `info`, one of instance.physicalDevices(). Throws Error(NoDevice) when it is not usable.
+    Device(const Instance& instance, const DeviceInfo& info, DeviceOptions options = {});
+    /// Works on the host's device.
+    explicit Device(const AdoptedDevice& adopted, DeviceOptions options = {});
+    ~Device();
+    Device(const Device&) = delete;
+    Device& operator=(const Device&) = delete;
+
+    const DeviceInfo& info() const { return info_; }
+    const Limits& limits() const { return limits_; }             ///< after lowering
+    CapabilitySet capabilities() const { return capabilities_; }  ///< what kernels should use: recommended and allowed
+    CapabilitySet enabled() const { return enabled_; }  ///< what modules may use: adds DOT that is not accelerated
+    bool subgroupSizeControl() const { return subgroupSizeControl_; }
+
+    /// Hands an ended recorder to the queue. Throws Error(DeviceLost). One submission of a recorder at a time.
+    void submit(Recorder& recorder);
+    /// Waits for the recorder's submission; returns at once when there is none. Throws Error(DeviceLost) when the
+    /// driver gave up or the wait limit passed.
+    void wait(Recorder& recorder);
+    void submitAndWait(Recorder& recorder) {
+        submit(recorder);
+        wait(recorder);
+    }
+
+    /// For the classes of this floor: raw submission of one command buffer, bounded wait on a fence.
+    void submit(VkCommandBuffer commands, VkFence fence);
+    void wait(VkFence fence);
+
+    const DeviceDispatch& dispatch() const { return vk_; }
+    VkDevice handle() const { return handle_; }
+    uint32_t queueFamily() const { return queueFamily_; }
+
+    /// A hung submission still owns its objects: after that nothing on this device is destroyed, only forgotten.
+    bool abandoned() const { return abandoned_; }
+
+    /// Memory accounting against limits().heapBytes; throws Error(OutOfMemory) when a lowered heap would overflow.
+    void reserveDeviceBytes(uint64_t sizeBytes);
+    void releaseDeviceBytes(uint64_t sizeBytes) { deviceBytes_ -= sizeBytes; }
+    uint64_t deviceBytes() const { return deviceBytes_; }  ///< allocated now with intent Device or DeviceVisible
+
+  private:
+    void open(const Instance& instance);
+
+    DeviceInfo info_;
+    Limits limits_;
+    DeviceOptions options_;
+    CapabilitySet capabilities_;
+    CapabilitySet enabled_;
+    bool subgroupSizeControl_ = false;
+    bool owned_ = true;
+    bool abandoned_ = false;
+    DeviceDispatch vk_;
+    VkDevice handle_ = VK_NULL_HANDLE;
+    VkQueue queue_ = VK_NULL_HANDLE;
+    uint32_t queueFamily_ = 0;
+    std::function<void()> lockQueue_;
+    std::function<void()> unlockQueue_;
+    uint64_t deviceBytes_ = 0;
+    uint64_t budgetBytes_ = 0;
+};
+
+}  // namespace vulcat::vk

@@ -1,0 +1,1 @@
+#include "vk/device_info.h"

@@ -1,0 +1,1 @@
+#include "vk/pipeline_library.h"

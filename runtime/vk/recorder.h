@@ -1,0 +1,102 @@
+#pragma once
+// Records dispatches, copies and fills into a command buffer and places the barriers between them itself.
+
+#include "vk/hazards.h"
+#include "vk/pipeline_library.h"
+#include "vk/profiler.h"
+
+#include <array>
+#include <span>
+#include <type_traits>
+
+namespace vulcat::vk {
+
+/// What is bound to one binding of a dispatch, and how the shader uses it.
+struct Binding {
+    BufferView view;
+    Access access = Access::Read;
+    VkBufferView texel = VK_NULL_HANDLE;  ///< for BindingKind::UniformTexel
+};
+
+inline Binding read(const BufferView& view) { return {view, Access::Read, VK_NULL_HANDLE}; }
+inline Binding write(const BufferView& view) { return {view, Access::Write, VK_NULL_HANDLE}; }
+inline Binding readWrite(const BufferView& view) { return {view, Access::ReadWrite, VK_NULL_HANDLE}; }
+inline Binding read(const TexelView& texel) { return {texel.view(), Access::Read, texel.handle()}; }
+
+/// A reusable command buffer with its descriptor sets and fence. begin() ... end(), then Device::submitAndWait() as often
+/// as wanted; begin() again starts over. What a recording names must outlive its last submission.
+/// Guarantee: inside one recording every command sees the results of the earlier ones; recordings submitted one after
+/// the other do too; after waiting, the host sees all results in mapped memory.
+class Recorder {
+  public:
+    /// Hazards::Unchecked places no barrier between commands: for tests that want to see the validation layer find it.
+    explicit Recorder(Device& device, Hazards hazards = Hazards::Tracked);
+    ~Recorder();
+    Recorder(const Recorder&) = delete;
+    Recorder& operator=(const Recorder&) = delete;
+
+    /// Starts a recording in the recorder's own command buffer. Waits for its submission if one is in flight.
+    void begin();
+    /// Starts a recording in a command buffer of the host, which is in recording state and is ended and submitted by it.
+    /// Precondition: the previous recording is no longer in flight. It places barriers at its start and end.
+    void begin(VkCommandBuffer foreign);
+
+    /// Runs `groups` workgroups. `push` is exactly the pipeline's push-constant block. `label` names it in the profiler;
+    /// empty: the module's name. Throws Error(InvalidArgument) when bindings or push do not fit the pipeline, a storage
+    /// view is misaligned or longer than limits().maxStorageRange, a group count is 0 or above limits().maxWorkgroupCount.
+    void dispatch(const Pipeline& pipeline, std::span<const Binding> bindings, std::span<const std::byte> push,
+                  std::array<uint32_t, 3> groups, std::string_view label = {});
+    /// The same with the push-constant block as a struct of shaders/interface.
+    template <typename Push>
+        requires std::is_trivially_copyable_v<Push> && std::is_class_v<Push> &&
+                 (!std::is_convertible_v<Push, std::span<const std::byte>>)
+    void dispatch(const Pipeline& pipeline, std::initializer_list<Binding> bindings, const Push& push,
+                  std::array<uint32_t, 3> groups, std::string_view label = {}) {
+        dispatch(pipeline, std::span<const Binding>(bindings.begin(), bindings.size()),
+                 std::as_bytes(std::span<const Push, 1>(&push, 1)), groups, label);
+    }
+
+    /// Copies from.size bytes. Throws Error(InvalidArgument) when the sizes differ.
+    void copy(const BufferView& from, const BufferView& to);
+    /// Fills a view with a word. Throws Error(InvalidArgument) unless offset and size are multiples of 4.
+    void fill(const BufferView& to, uint32_t word);
+
+    /// Makes all results visible to the host and closes the recording.
+    void end();
+
+    /// Times the dispatches of the following recordings; null stops it. Call before begin().
+    void profileWith(Profiler* profiler) { profiler_ = profiler; }
+
+    uint32_t dispatchCount() const { return dispatchCount_; }  ///< of this recording
+    uint32_t barrierCount() const { return barrierCount_; }    ///< between its commands; without those at start and end
+
+  private:
+    friend class Device;
+    enum class State { Idle, Recording, Foreign, Ended, Submitted };
+
+    void startRecording(VkCommandBuffer commands);
+    void requireRecording(const char* what) const;
+    void checkDispatch(const Pipeline& pipeline, std::span<const Binding> bindings, std::span<const std::byte> push,
+                       std::array<uint32_t, 3> groups) const;
+    VkDescriptorSet descriptorSet(const Pipeline& pipeline, std::span<const Binding> bindings);
+    void separate(std::span<const Binding> bindings, VkPipelineStageFlagBits stage);
+    void barrier(VkPipelineStageFlags fromStages, VkAccessFlags from, VkPipelineStageFlags toStages, VkAccessFlags to);
+
+    Device& device_;
+    Hazards hazards_;
+    HazardTracker tracker_;
+    State state_ = State::Idle;
+    VkCommandPool commandPool_ = VK_NULL_HANDLE;
+    VkCommandBuffer own_ = VK_NULL_HANDLE;
+    VkCommandBuffer commands_ = VK_NULL_HANDLE;
+    VkFence fence_ = VK_NULL_HANDLE;
+    std::vector<VkDescriptorPool> pools_;
+    size_t currentPool_ = 0;
+    uint32_t setsInPool_ = 0;
+    Profiler* profiler_ = nullptr;
+    VkPipeline bound_ = VK_NULL_HANDLE;
+    uint32_t dispatchCount_ = 0;
+    uint32_t barrierCount_ = 0;
+};
+
+}  // namespace vulcat::vk

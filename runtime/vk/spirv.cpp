@@ -1,0 +1,1 @@
+#include "vk/spirv.h"
