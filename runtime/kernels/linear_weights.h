@@ -5,8 +5,9 @@
 // words. R = lanes() rows make a tile, one row an invocation, and the K-inputs are cut into units of 128 bits:
 //
 //     codes       uvec4 [tiles][units][R]            tile t, invocation r: row R*t + r of the panel
-//     parameters  uvec2 [tiles][groups + 1][R]       {scale as float bits, sum of the group's codes}; the last slot of
-//                                                    a tile is {bias as float bits or 0, 0}
+//     parameters  uvec4 [pairs of tiles][groups + 1][R]
+//                                                    {scale as float bits, sum of the group's codes} of the even tile, then
+//                                                    of the odd one; the last slot is {bias as float bits, 0} of both
 //
 // tiles = ceil(rows of the panel / R); rows past the end hold zero weights with zero scales and biases. A unit holds
 //
@@ -25,7 +26,7 @@
 
 #include "vk/capabilities.h"
 #include "vk/memory.h"
-#include "vk/texel_view.h"
+#include "vk/transfer.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -44,21 +45,23 @@ struct LinearShape {
     uint32_t groupSize = 0;  ///< 0 (one scale a row), 32, 64 or 128; 0 for float formats
 
     bool isInteger() const { return format == WeightFormat::Int4 || format == WeightFormat::Int8; }
-    uint32_t paddedInputs() const { return (inputs + 31) / 32 * 32; }         ///< Kp
-    uint32_t groups() const;                                                  ///< 0 for float formats
-    uint32_t elementsOfUnit() const;                                          ///< 32, 16, 4 or 8
-    uint32_t units() const { return paddedInputs() / elementsOfUnit(); }      ///< 128-bit words of a row
-    uint32_t parameterSlots() const { return groups() + 1; }
-    uint64_t sourceRowBytes() const;                                          ///< bytes of a row in LinearPart::codes
+    uint32_t bits() const;                                                  ///< of a weight: 4, 8, 16 or 32
+    uint32_t paddedInputs() const { return (inputs + 31) / 32 * 32; }       ///< Kp
+    uint32_t groups() const;                                                ///< 0 for float formats
+    uint32_t units() const { return paddedInputs() / 32 * bits() / 4; }     ///< 128-bit words of a row
+    uint64_t sourceRowBytes() const;                                        ///< bytes of a row in LinearPart::codes
+
+    bool operator==(const LinearShape&) const = default;
 };
 
 /// One linear of a stack, in the portable layout of the files. The memory is only read while LinearWeights is built.
 struct LinearPart {
     uint32_t rows = 0;
-    std::span<const std::byte> codes;    ///< [rows][Kp * bits / 8] packed codes; float formats: [rows][K] elements
-    std::span<const float> scales;       ///< [rows][groups]; empty for float formats
-    std::span<const int32_t> codeSums;   ///< [rows][groups]; empty for float formats
-    std::span<const float> bias;         ///< [rows], or empty: zero
+    std::span<const std::byte> codes;   ///< [rows][Kp * bits / 8] packed codes, the padding 0; float formats: [rows][K]
+                                        ///< elements. Little endian, any alignment
+    std::span<const float> scales;      ///< [rows][groups]; empty for float formats
+    std::span<const int32_t> codeSums;  ///< [rows][groups]; empty for float formats
+    std::span<const float> bias;        ///< [rows], or empty: zero
 };
 
 struct PanelRange {
@@ -72,14 +75,14 @@ struct WeightPanel {
     uint32_t tiles = 0;     ///< ceil(rowCount / lanes)
     vk::BufferView codes;
     vk::BufferView parameters;
-    std::optional<vk::TexelView> codesTexel;       ///< RGBA32UI; present when TEXEL was allowed and the range fits
-    std::optional<vk::TexelView> parametersTexel;  ///< RG32UI
+    std::optional<vk::TexelView> codesTexel;       ///< both present when TEXEL was allowed, both absent otherwise
+    std::optional<vk::TexelView> parametersTexel;
 };
 
 /// What splitPanels must respect; taken from the device's limits.
 struct PanelLimits {
     uint64_t storageBytes = 0;   ///< most bytes of a bound range
-    uint64_t texelElements = 0;  ///< most units of a texel buffer; 0: no texel buffers are made
+    uint64_t texelElements = 0;  ///< most 128-bit words of a texel buffer; 0: no texel buffers are made
     uint32_t tiles = 65535;      ///< most tiles of a panel (workgroups of a dispatch)
 };
 
@@ -91,15 +94,14 @@ std::vector<PanelRange> splitPanels(const LinearShape& shape, uint32_t rows, uin
 /// Precondition: the parts are as large as `shape` says (LinearWeights checks), rowBegin + rowCount <= their rows.
 std::vector<uint32_t> relayCodes(const LinearShape& shape, std::span<const LinearPart> parts, PanelRange rows, uint32_t lanes);
 
-/// The words of `parameters` for the same rows; pure. Size: tiles * (groups + 1) * lanes * 2.
+/// The words of `parameters` for the same rows; pure. Size: ceil(tiles / 2) * (groups + 1) * lanes * 4.
 std::vector<uint32_t> relayParameters(const LinearShape& shape, std::span<const LinearPart> parts, PanelRange rows,
                                       uint32_t lanes);
 
 /// Owns nothing but texel views: the memory belongs to the arena, which must outlive it, as must the device.
 class LinearWeights {
   public:
-    /// Lays out and uploads the parts, stacked in their order. Blocks until the uploader has taken the bytes; they are
-    /// on the device once the uploader has been flushed.
+    /// Lays out and uploads the parts, stacked in their order; usable after uploader.finish().
     /// `allowed` narrows the capabilities (TEXEL: panels get texel views where they fit).
     /// Throws Error(InvalidArgument) naming the part when sizes disagree, Error(OutOfMemory) when memory runs out.
     LinearWeights(vk::Device& device, vk::Arena& arena, vk::Uploader& uploader, const vk::CapabilitySet& allowed,

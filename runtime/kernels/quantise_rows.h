@@ -10,7 +10,6 @@
 #include "vk/memory.h"
 #include "vk/pipeline_library.h"
 #include "vk/recorder.h"
-#include "vk/texel_view.h"
 
 #include <cstdint>
 #include <optional>
@@ -29,8 +28,8 @@ class QuantisedRows {
     static uint32_t rowWords(uint32_t inputs) { return 4 + (inputs + 31) / 32 * 8; }
     static uint64_t sizeBytes(uint32_t rows, uint32_t inputs) { return uint64_t{rows} * rowWords(inputs) * 4; }
 
-    /// `storage` must be at least sizeBytes(rows, inputs) long and no longer than maxStorageRange; its memory needs the
-    /// usages storage buffer and uniform texel buffer. Throws Error(InvalidArgument) otherwise.
+    /// `storage` must be at least sizeBytes(rows, inputs) long, which must not exceed maxStorageRange, and aligned to
+    /// storageAlignment. Throws Error(InvalidArgument) otherwise.
     QuantisedRows(vk::Device& device, const vk::CapabilitySet& allowed, vk::BufferView storage, uint32_t rows,
                   uint32_t inputs);
 

@@ -1,0 +1,186 @@
+// y = W x + b with integer weights and quantised activations, exact integer sums (see runtime/kernels/integer_linear.h).
+//
+//     y[m,n] = s_x[m] * sum_g s_w[n,g] * (sum_{k in g} q[n,k] c[m,k] - z[m] * codeSum[n,g]) + b[n]  (+ y[m,n])
+//
+// Buffers   0 activations  quantised rows: header {scale, zero, code sum, 0}, then Kp / 4 words of int8 codes
+//           1 codes        uvec4 [tiles][units][LANES], see kernels/linear_weights.h
+//           2 parameters   uvec4 [pairs of tiles][groups + 1][LANES]: {scale, code sum} of both tiles, last their {bias, 0}
+//           3 y            float [M][outputs]
+// Mapping   an invocation owns row `lane` of TILE_N weight tiles and TILE_M rows of x: TILE_M x TILE_N sums in
+//           registers and no shared memory. Workgroup x walks the weight tiles, y the rows of x.
+// K         groups, in a group blocks of 32 weights; half a block is 16 activations, one 128-bit word.
+// SUBGROUP  LANES is the subgroup size. Each invocation reads one word of activations a row of x, LANES / 2 blocks
+//           ahead, and the words go round by shuffles: a load costs llvmpipe 30 times a shuffle.
+// TEXEL     activations, codes and parameters are texel buffers: llvmpipe turns a 128-bit fetch into plain vector
+//           loads, but a storage-buffer load into a loop over the invocations.
+// Sums      w = q + WEIGHT_OFFSET, x = c + ACTIVATION_OFFSET are unsigned; undone in finishGroup:
+//           sum q c = sum w x - ACTIVATION_OFFSET * sum q - WEIGHT_OFFSET * sum x. Exact for K < 132,000.
+// Requires  TILE_N is even. UNROLL divides the blocks of every group (and LANES / 2 with SUBGROUP).
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#ifdef SUBGROUP
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_arithmetic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#endif
+
+#include "interface/integer_linear.h"
+#if WEIGHT_BITS == 4
+#include "lib/integer_product_w4.glsl"
+#else
+#include "lib/integer_product_w8.glsl"
+#endif
+
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint TILE_M = 1;
+layout(constant_id = 2) const uint TILE_N = 2;
+layout(constant_id = 3) const uint UNROLL = 1;
+const uint LANES = gl_WorkGroupSize.x;
+
+layout(push_constant) uniform Push { IntegerLinearPush push; };
+
+#ifdef TEXEL
+layout(set = 0, binding = 0) uniform usamplerBuffer activations;
+layout(set = 0, binding = 1) uniform usamplerBuffer codes;
+layout(set = 0, binding = 2) uniform usamplerBuffer parameters;
+uvec4 activationWord(uint index) { return texelFetch(activations, int(index)); }
+uvec4 codeUnit(uint index) { return texelFetch(codes, int(index)); }
+uvec4 parameterPair(uint index) { return texelFetch(parameters, int(index)); }
+#else
+layout(set = 0, binding = 0, std430) readonly buffer Activations { uvec4 activations[]; };
+layout(set = 0, binding = 1, std430) readonly buffer Codes { uvec4 codes[]; };
+layout(set = 0, binding = 2, std430) readonly buffer Parameters { uvec4 parameters[]; };
+uvec4 activationWord(uint index) { return activations[index]; }
+uvec4 codeUnit(uint index) { return codes[index]; }
+uvec4 parameterPair(uint index) { return parameters[index]; }
+#endif
+layout(set = 0, binding = 3, std430) buffer Y { float y[]; };
+
+uint lane;
+uint rowWord[TILE_M];      // the row's header; its codes follow
+uint firstUnit[TILE_N];    // the lane's first unit of each weight tile
+uint sums[TILE_M * TILE_N];
+uint activationSums[TILE_M];
+float results[TILE_M * TILE_N];
+
+#ifdef SUBGROUP
+uvec4 held[TILE_M];  // this lane's word of each row: lanes 2b and 2b + 1 hold block b of the chunk
+
+void loadChunk(uint firstBlock, uint count) {
+    const bool inside = lane < 2 * count;
+    [[unroll]] for (uint m = 0; m < TILE_M; ++m) {
+        const uvec4 words = activationWord(rowWord[m] + 1 + 2 * firstBlock + (inside ? lane : 0));
+        held[m] = inside ? words ^ ACTIVATION_BIAS : uvec4(0);
+        activationSums[m] += byteSum(held[m]);
+    }
+}
+uvec4 halfBlock(uint m, uint firstBlock, uint block, uint part) { return subgroupShuffle(held[m], 2 * block + part); }
+uint activationSum(uint m) { return WEIGHT_OFFSET == 0 ? 0 : subgroupAdd(activationSums[m]); }
+const uint CHUNK = LANES / 2;
+#else
+void loadChunk(uint firstBlock, uint count) {}
+uvec4 halfBlock(uint m, uint firstBlock, uint block, uint part) {
+    const uvec4 words = activationWord(rowWord[m] + 1 + 2 * (firstBlock + block) + part) ^ ACTIVATION_BIAS;
+    activationSums[m] += byteSum(words);
+    return words;
+}
+uint activationSum(uint m) { return activationSums[m]; }
+const uint CHUNK = UNROLL;
+#endif
+
+void multiplyBlock(uint firstBlock, uint block) {
+    uvec4 units[TILE_N];
+    [[unroll]] for (uint part = 0; part < 2; ++part) {
+        uint w[TILE_N * OPERANDS];
+        [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
+            if (part < UNITS_OF_BLOCK) {
+                units[n] = codeUnit(firstUnit[n] + ((firstBlock + block) * UNITS_OF_BLOCK + part) * LANES);
+            }
+            uint operands[OPERANDS];
+            weightOperands(units[n], part, operands);
+            [[unroll]] for (uint i = 0; i < OPERANDS; ++i) w[n * OPERANDS + i] = operands[i];
+        }
+        [[unroll]] for (uint m = 0; m < TILE_M; ++m) {
+            uint x[OPERANDS];
+            activationOperands(halfBlock(m, firstBlock, block, part), x);
+            [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
+                uint operands[OPERANDS];
+                [[unroll]] for (uint i = 0; i < OPERANDS; ++i) operands[i] = w[n * OPERANDS + i];
+                sums[m * TILE_N + n] += products(operands, x);
+            }
+        }
+    }
+}
+
+// {scale, code sum} of a group, or {bias, 0} for group == push.groups, for all tiles of the workgroup.
+void loadParameters(uint group, out uvec2 parameters[TILE_N]) {
+    const uint pairs = (push.panelRows + 2 * LANES - 1) / (2 * LANES);
+    [[unroll]] for (uint n = 0; n < TILE_N; n += 2) {
+        const uint pair = min((gl_WorkGroupID.x * TILE_N + n) / 2, pairs - 1);
+        const uvec4 both = parameterPair((pair * (push.groups + 1) + group) * LANES + lane);
+        parameters[n] = both.xy;
+        parameters[n + 1] = both.zw;
+    }
+}
+
+void finishGroup(uint group, int zeros[TILE_M]) {
+    uvec2 scaleAndSum[TILE_N];
+    loadParameters(group, scaleAndSum);
+    [[unroll]] for (uint m = 0; m < TILE_M; ++m) {
+        const int offset = WEIGHT_OFFSET * int(activationSum(m));
+        [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
+            const uint i = m * TILE_N + n;
+            const int sum = int(sums[i]) - (ACTIVATION_OFFSET + zeros[m]) * int(scaleAndSum[n].y) - offset;
+            precise float term = float(sum) * uintBitsToFloat(scaleAndSum[n].x);
+            precise float result = results[i] + term;
+            results[i] = result;
+        }
+    }
+}
+
+void main() {
+    lane = gl_LocalInvocationID.x;
+    const uint tiles = (push.panelRows + LANES - 1) / LANES;
+    [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
+        const uint tile = min(gl_WorkGroupID.x * TILE_N + n, tiles - 1);
+        firstUnit[n] = tile * push.blocks * UNITS_OF_BLOCK * LANES + lane;
+    }
+    const uint firstRow = push.firstRow + gl_WorkGroupID.y * TILE_M;
+    int zeros[TILE_M];
+    [[unroll]] for (uint m = 0; m < TILE_M; ++m) {
+        rowWord[m] = min(firstRow + m, push.rows - 1) * (1 + 2 * push.blocks);
+        zeros[m] = int(activationWord(rowWord[m]).y);
+    }
+    [[unroll]] for (uint i = 0; i < TILE_M * TILE_N; ++i) results[i] = 0;
+
+    for (uint group = 0; group < push.groups; ++group) {
+        const uint groupEnd = min((group + 1) * push.groupBlocks, push.blocks);
+        [[unroll]] for (uint i = 0; i < TILE_M * TILE_N; ++i) sums[i] = 0;
+        [[unroll]] for (uint m = 0; m < TILE_M; ++m) activationSums[m] = 0;
+        for (uint first = group * push.groupBlocks; first < groupEnd; first += CHUNK) {
+            const uint count = min(CHUNK, groupEnd - first);
+            loadChunk(first, count);
+            for (uint block = 0; block < count; block += UNROLL) {
+                [[unroll]] for (uint u = 0; u < UNROLL; ++u) multiplyBlock(first, block + u);
+            }
+        }
+        finishGroup(group, zeros);
+    }
+
+    uvec2 bias[TILE_N];
+    loadParameters(push.groups, bias);
+    [[unroll]] for (uint m = 0; m < TILE_M; ++m) {
+        const uint row = firstRow + m;
+        const float scale = uintBitsToFloat(activationWord(rowWord[m]).x);
+        [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
+            const uint column = (gl_WorkGroupID.x * TILE_N + n) * LANES + lane;
+            if (row >= push.rows || column >= push.panelRows) continue;
+            const uint index = row * push.outputs + push.firstOutput + column;
+            precise float value = results[m * TILE_N + n] * scale;
+            value = value + uintBitsToFloat(bias[n].x);
+            if (push.accumulate != 0) value = value + y[index];
+            y[index] = value;
+        }
+    }
+}
