@@ -1,0 +1,40 @@
+#pragma once
+// Matrices of this floor and the products it needs. Row-major like the files: W is [N, K], activations [M, K].
+
+#include <Eigen/Core>
+
+namespace vulcat::calibrate {
+
+using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using MatrixD = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using ConstMatrixMap = Eigen::Map<const Matrix, 0, Eigen::OuterStride<>>;
+using MatrixMap = Eigen::Map<Matrix, 0, Eigen::OuterStride<>>;
+
+/// Keeps OpenBLAS on the calling thread while it lives. Work is spread over threads in fixed pieces by parallelFor, so that
+/// no sum depends on how many there are. (The setting is the library's own, process-wide.)
+class SerialBlas {
+  public:
+    SerialBlas();
+    ~SerialBlas();
+    SerialBlas(const SerialBlas&) = delete;
+    SerialBlas& operator=(const SerialBlas&) = delete;
+
+  private:
+    int before_;
+};
+
+/// y[M,N] = x[M,K] * w[N,K]^T + beta * y, all row-major with the given row strides (elements). Sums in float.
+void multiplyTransposed(const float* x, Eigen::Index strideX, const float* w, Eigen::Index strideW, float* y,
+                        Eigen::Index strideY, Eigen::Index M, Eigen::Index N, Eigen::Index K, float beta = 0.0f);
+
+/// x * w^T.
+Matrix multiplyTransposed(const Matrix& x, const Matrix& w);
+
+/// y[M,N] = x[M,K] * w[K,N].
+void multiply(const float* x, Eigen::Index strideX, const float* w, Eigen::Index strideW, float* y, Eigen::Index strideY,
+              Eigen::Index M, Eigen::Index N, Eigen::Index K);
+
+/// sum[n,n] = x[:, first..first+n]^T x[:, first..first+n] over the rows of x, in float; both triangles are filled.
+void secondMoment(const Matrix& x, Eigen::Index first, Eigen::Index n, Matrix& sum);
+
+}  // namespace vulcat::calibrate

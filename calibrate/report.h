@@ -1,0 +1,50 @@
+#pragma once
+// The numbers of a calibration: what calibration_report.json holds, site by site.
+
+#include "calibrate/options.h"
+
+#include <nlohmann/json.hpp>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace vulcat::calibrate {
+
+/// One side (before or after the transform) of one site, all in dB. Formulas: the SQNR decomposition of CAT
+/// (arXiv 2603.04359, Theorem 2.4): SQNR = 12 (N_x^2 C(x) || N_w^2 C(W)) A, a || b = 1 / (1/a + 1/b).
+struct SiteQuality {
+    double concentrationX = 0;  ///< C(x) = E||x||^2 / E[r(x)^2], r the range a token's grid spans
+    double concentrationW = 0;  ///< C(W) = sum ||w||^2 / sum r(w)^2, r the range a row's (or group's) grid spans
+    double alignment = 0;       ///< A = E||Wx||^2 / (||W||_F^2 E||x||^2)
+    double predicted = 0;       ///< joint SQNR by the formula, with the steps the grids really have
+    double measured = 0;        ///< joint SQNR of the quantised linears on the kept rows
+};
+
+struct SiteReport {
+    std::string site;             ///< e.g. "model.layers.0.self_attn.qkv"
+    int inputs = 0, outputs = 0;  ///< K, and N of all linears together
+    SiteQuality before, after;    ///< `before`: same grids, no transform
+    double attainableBlock = 0;   ///< largest alignment (dB) that any transform of this block size reaches
+    std::optional<double> attainable;  ///< largest alignment (dB) of any transform; absent for very wide sites
+    int block = 0;
+    int mixOrder = 1;
+    std::vector<std::string> notes;  ///< dampings and fallbacks that were needed, dead channels, what did not help
+};
+
+struct Report {
+    nlohmann::json recipe;            ///< as in config.json's quantization_config, without the sites
+    uint64_t tokens = 0, sequences = 0;
+    std::string fingerprint;          ///< of recipe and inputs, 16 hex digits
+    std::vector<SiteReport> sites;
+    uint64_t modelBytes = 0;          ///< of model.safetensors
+    bool resumed = false;             ///< not in the file: this run continued an earlier one
+};
+
+nlohmann::json toJson(const SiteReport& site);
+nlohmann::json toJson(const Report& report);
+/// Throws Error(InvalidFile) naming `where` when fields are missing or have another type.
+SiteReport siteReportFromJson(const nlohmann::json& json, const std::string& where);
+Report reportFromJson(const nlohmann::json& json, const std::string& where);
+
+}  // namespace vulcat::calibrate
