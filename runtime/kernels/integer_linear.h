@@ -43,7 +43,6 @@ class IntegerLinear {
         uint32_t rows = 0;   ///< rows of x a workgroup computes
         uint32_t tiles = 0;  ///< weight tiles a workgroup computes
     };
-    const Tile& tileFor(uint32_t rows) const;
 
     const vk::Device& device_;
     LinearShape shape_;

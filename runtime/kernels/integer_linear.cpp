@@ -1,0 +1,119 @@
+#include "kernels/integer_linear.h"
+
+#include "kernels/variant.h"
+
+#include "shaders/interface/integer_linear.h"
+
+#include "base/checked.h"
+
+#include <algorithm>
+#include <numeric>
+#include <string>
+
+namespace vulcat::kernels {
+namespace {
+
+constexpr Variant kVariantsW4[] = {
+    {"integer_linear_w4", {}, 0},
+    {"integer_linear_w4_subgroup", {vk::Capability::Subgroup}, 1},
+    {"integer_linear_w4_texel", {vk::Capability::Subgroup, vk::Capability::Texel}, 2},
+};
+constexpr Variant kVariantsW8[] = {
+    {"integer_linear_w8", {}, 0},
+    {"integer_linear_w8_subgroup", {vk::Capability::Subgroup}, 1},
+    {"integer_linear_w8_texel", {vk::Capability::Subgroup, vk::Capability::Texel}, 2},
+};
+
+constexpr uint32_t kInputsOfBlock = 32;
+constexpr uint32_t kMostInputs = 132000;  // above, a sum may leave 32 bits
+// A single-row tile reads the weights once a row, a many-row tile computes all its rows whether they exist or not.
+constexpr uint32_t kFewRows = 2;
+
+uint32_t blocksOf(const LinearShape& shape) { return shape.paddedInputs() / kInputsOfBlock; }
+uint32_t groupBlocksOf(const LinearShape& shape) {
+    return shape.groupSize == 0 ? blocksOf(shape) : std::min(shape.groupSize / kInputsOfBlock, blocksOf(shape));
+}
+
+// Blocks unrolled in the inner loop: must divide every group, also a shorter last one, and what a subgroup loads at once.
+uint32_t unrollFor(const LinearShape& shape, uint32_t lanes) {
+    constexpr uint32_t kMost = 4;  // longer bodies cost compile time and gain nothing
+    const uint32_t groupBlocks = groupBlocksOf(shape);
+    const uint32_t shared = std::gcd(std::gcd(groupBlocks, blocksOf(shape) % groupBlocks), lanes / 2);
+    return std::gcd(shared, kMost);
+}
+
+}  // namespace
+
+IntegerLinear::IntegerLinear(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
+                             const LinearShape& shape, uint32_t maxRows)
+    : device_(device), shape_(shape), maxRows_(maxRows) {
+    if (!shape.isInteger() || shape.inputs == 0 || shape.inputs >= kMostInputs) {
+        throw Error(Result::Unsupported, "integer linear layers need 4 or 8-bit weights and 1 to 131999 inputs, not " +
+                                             std::to_string(shape.inputs));
+    }
+    const uint32_t lanes = weightLanes(device);
+    vk::CapabilitySet usable = allowed;
+    if (lanes != device.limits().subgroupSize) usable = usable - vk::CapabilitySet{vk::Capability::Subgroup};
+    const Variant& variant = shape.format == WeightFormat::Int4 ? choose(kVariantsW4, usable) : choose(kVariantsW8, usable);
+    module_ = variant.module;
+    texel_ = variant.required.contains(vk::Capability::Texel);
+
+    const auto tile = [&](uint32_t rows, uint32_t tiles, uint32_t unroll) {
+        vk::PipelineSpec spec;
+        spec.module = variant.module;
+        spec.constants = {lanes, rows, tiles, unroll};
+        spec.pushBytes = sizeof(shaders::IntegerLinearPush);
+        const vk::BindingKind source = texel_ ? vk::BindingKind::UniformTexel : vk::BindingKind::Storage;
+        spec.bindings = {source, source, source, vk::BindingKind::Storage};
+        if (variant.required.contains(vk::Capability::Subgroup) && device.subgroupSizeControl()) {
+            spec.requiredSubgroupSize = lanes;
+        }
+        return Tile{&library.get(spec), rows, tiles};
+    };
+    few_ = tile(1, 4, unrollFor(shape, lanes));
+    if (maxRows > kFewRows) many_ = lanes <= 4 ? tile(4, 4, 1) : tile(8, 4, 1);
+}
+
+void IntegerLinear::record(vk::Recorder& recorder, const Args& args) const {
+    const LinearWeights& weights = args.weights;
+    if (!(weights.shape() == shape_) || args.x.inputs() != shape_.inputs) {
+        throw Error(Result::InvalidArgument, "weights and quantised rows must have the shape their plan was made for");
+    }
+    if (args.rows == 0 || args.rows > maxRows_ || args.rows > args.x.rows()) {
+        throw Error(Result::InvalidArgument, "cannot multiply " + std::to_string(args.rows) + " rows with a plan for " +
+                                                 std::to_string(std::min(maxRows_, args.x.rows())));
+    }
+    if (texel_ && (!args.x.texel() || !weights.panels().front().codesTexel)) {
+        throw Error(Result::InvalidArgument, "weights and quantised rows must be made with the capabilities of their plan");
+    }
+    const Tile& tile = args.rows <= kFewRows ? few_ : many_;
+    const vk::BufferView y = args.y.part(0, uint64_t{args.rows} * weights.outputs() * sizeof(float));
+    const vk::Binding x = texel_ ? vk::read(*args.x.texel())
+                                 : vk::read(args.x.storage().part(0, QuantisedRows::sizeBytes(args.rows, shape_.inputs)));
+    const vk::Binding out = args.accumulate ? vk::readWrite(y) : vk::write(y);
+    const uint64_t rowsOfDispatch = uint64_t{device_.limits().maxWorkgroupCount[1]} * tile.rows;
+
+    for (const WeightPanel& panel : weights.panels()) {
+        const vk::Binding codes = texel_ ? vk::read(*panel.codesTexel) : vk::read(panel.codes);
+        const vk::Binding parameters = texel_ ? vk::read(*panel.parametersTexel) : vk::read(panel.parameters);
+        for (uint64_t first = 0; first < args.rows; first += rowsOfDispatch) {
+            shaders::IntegerLinearPush push{};
+            push.rows = args.rows;
+            push.firstRow = static_cast<uint32_t>(first);
+            push.outputs = weights.outputs();
+            push.firstOutput = panel.rowBegin;
+            push.panelRows = panel.rowCount;
+            push.blocks = blocksOf(shape_);
+            push.groupBlocks = groupBlocksOf(shape_);
+            push.groups = shape_.groups();
+            push.accumulate = args.accumulate ? 1 : 0;
+            const uint64_t rows = std::min(rowsOfDispatch, args.rows - first);
+            recorder.dispatch(*tile.pipeline, {x, codes, parameters, out}, push,
+                              {static_cast<uint32_t>(divideUp(panel.tiles, tile.tiles)),
+                               static_cast<uint32_t>(divideUp(rows, tile.rows)), 1},
+                              tile.rows == 1 ? "integer_gemv" : "integer_gemm");
+        }
+    }
+}
+
+}  // namespace vulcat::kernels

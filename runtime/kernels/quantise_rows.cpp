@@ -1,0 +1,68 @@
+#include "kernels/quantise_rows.h"
+
+#include "kernels/variant.h"
+
+#include "shaders/interface/quantise_rows.h"
+
+#include "base/error.h"
+
+#include <algorithm>
+#include <string>
+
+namespace vulcat::kernels {
+namespace {
+
+uint32_t formatConstant(const ActivationFormat& format) {
+    if (format.bits == 8 && format.symmetric) return shaders::kFormatA8;
+    if (format.bits == 4) return format.symmetric ? shaders::kFormatA4Symmetric : shaders::kFormatA4Asymmetric;
+    throw Error(Result::Unsupported, "activations are quantised to 8 bits (symmetric) or 4, not to " +
+                                         std::to_string(format.bits) + (format.symmetric ? " symmetric" : " asymmetric"));
+}
+
+const vk::Pipeline& quantisePipeline(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
+                                     const ActivationFormat& format) {
+    static constexpr Variant kVariants[] = {{"quantise_rows", {}, 0}};
+    vk::PipelineSpec spec;
+    spec.module = choose(kVariants, allowed).module;
+    spec.constants = {defaultLocalSize(device), formatConstant(format)};
+    spec.pushBytes = sizeof(shaders::QuantiseRowsPush);
+    spec.bindings = {vk::BindingKind::Storage, vk::BindingKind::Storage};
+    return library.get(spec);
+}
+
+}  // namespace
+
+QuantisedRows::QuantisedRows(vk::Device& device, const vk::CapabilitySet& allowed, vk::BufferView storage, uint32_t rows,
+                             uint32_t inputs)
+    : rows_(rows), inputs_(inputs) {
+    const uint64_t bytes = sizeBytes(rows, inputs);
+    if (rows == 0 || inputs == 0 || bytes > storage.size || bytes > device.limits().maxStorageRange) {
+        throw Error(Result::InvalidArgument, std::to_string(rows) + " quantised rows of " + std::to_string(inputs) +
+                                                 " inputs do not fit a buffer of " + std::to_string(storage.size) +
+                                                 " bytes and the device's range of " +
+                                                 std::to_string(device.limits().maxStorageRange));
+    }
+    storage_ = storage.part(0, bytes);
+    if (allowed.contains(vk::Capability::Texel)) texel_.emplace(device, storage_);
+}
+
+QuantiseRows::QuantiseRows(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
+                           const ActivationFormat& format)
+    : device_(device), pipeline_(quantisePipeline(device, library, allowed, format)) {}
+
+void QuantiseRows::record(vk::Recorder& recorder, const Args& args) const {
+    if (args.rows == 0 || args.rows > args.out.rows()) {
+        throw Error(Result::InvalidArgument, "cannot quantise " + std::to_string(args.rows) + " rows into room for " +
+                                                 std::to_string(args.out.rows()));
+    }
+    const uint32_t inputs = args.out.inputs();
+    const uint32_t most = device_.limits().maxWorkgroupCount[0];
+    const vk::BufferView x = args.x.part(0, uint64_t{args.rows} * inputs * sizeof(float));
+    const vk::BufferView out = args.out.storage().part(0, QuantisedRows::sizeBytes(args.rows, inputs));
+    for (uint32_t first = 0; first < args.rows; first += std::min(most, args.rows - first)) {
+        recorder.dispatch(pipeline_, {vk::read(x), vk::write(out)}, shaders::QuantiseRowsPush{first, inputs},
+                          {std::min(most, args.rows - first), 1, 1}, "quantise_rows");
+    }
+}
+
+}  // namespace vulcat::kernels
