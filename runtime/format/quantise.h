@@ -26,12 +26,16 @@ struct RowHeader {
     int32_t codeSum = 0;  ///< over all columns, before the zero point
 };
 
+/// Ranges below this count as zero: their reciprocals would overflow float32, and devices may flush denormals.
+inline constexpr float kLeastRange = 0x1p-100f;
+
 /// Quantises one row (one token).
 ///   A8:            amax = max|x|, scale = amax * (1/127), code = clamp(round(x * (127/amax)), -127, 127)
 ///   A4Symmetric:   amax = max|x|, scale = amax * (1/7),   code = clamp(round(x * (7/amax)), -8, 7)
 ///   A4Asymmetric:  lo = min(0, min x), hi = max(0, max x), inv = 15/(hi - lo), scale = (hi - lo) * (1/15),
 ///                  zero = round(-lo * inv), code = clamp(round(x * inv) + zero, 0, 15)
-/// A range of zero gives scale 0, zero 0 and codes 0. Preconditions: x finite, codes.size() == x.size().
+/// A range (amax, or hi - lo) below kLeastRange gives scale 0, zero 0 and codes 0. Preconditions: x finite,
+/// codes.size() == x.size().
 RowHeader quantiseRow(std::span<const float> x, ActivationFormat format, std::span<int8_t> codes);
 
 /// x[k] = scale * float(code[k] - zero).

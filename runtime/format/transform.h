@@ -56,8 +56,12 @@ std::vector<double> transformMatrix(const Transform& transform);
 std::vector<TensorSpec> transformSpecs(const std::string& site, const Transform& transform);
 void writeTransform(SafetensorsWriter& writer, const std::string& site, const Transform& transform);
 
-/// Reads and checks the transform of a site of `width` inputs: shapes, dtypes, finite entries, order and stride of the
-/// recipe that divide the width. Errors: InvalidFile naming the tensor or the recipe's field.
+/// Checks that block, mix order and mix stride of the recipe fit the width and that the site's tensors have the shapes
+/// and dtypes that follow. Reads no data. Errors: InvalidFile naming the tensor or the recipe's field.
+void requireTransformTensors(const TensorStore& store, std::string_view site, const SiteRecipe& recipe, uint64_t width);
+
+/// Reads the transform of a site of `width` inputs, checked as above and for finite entries. Errors: InvalidFile naming
+/// the tensor or the recipe's field.
 Transform readTransform(const TensorStore& store, std::string_view site, const SiteRecipe& recipe, uint64_t width);
 
 }  // namespace vulcat::format
