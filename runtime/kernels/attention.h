@@ -21,14 +21,15 @@ class Attention {
     };
 
     /// headDim: a multiple of 2 from 2 to 256.
-    Attention(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed, const AttentionShape& shape);
+    Attention(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
+              const AttentionShape& shape);
 
     void record(vk::Recorder& recorder, const Args& args) const;
 
   private:
     struct Tile {
         const vk::Pipeline* pipeline = nullptr;
-        uint32_t rows = 1;
+        uint32_t queries = 1;  ///< a workgroup takes
     };
 
     AttentionShape shape_;

@@ -36,12 +36,14 @@ class BlockTransform {
   private:
     struct Tile {
         const vk::Pipeline* pipeline = nullptr;
-        uint32_t rows = 1;
+        uint32_t rows = 1;     ///< of x a workgroup takes
+        uint32_t columns = 1;  ///< outputs of a block an invocation computes
     };
 
+    const vk::Device& device_;
     uint32_t width_;
     uint32_t block_;
-    uint32_t localSize_;
+    uint32_t lanes_;
     Tile one_;   // a single row
     Tile many_;  // several rows share each matrix element
 };

@@ -17,7 +17,7 @@ class Embedding {
               const LinearShape& shape);
 
     struct Args {
-        vk::BufferView ids;          ///< uint32 [rows], each below table.outputs(); a larger id leaves its row unwritten
+        vk::BufferView ids;  ///< uint32 [rows], each below table.outputs(); a larger id leaves its row unwritten
         const LinearWeights& table;  ///< [vocabulary, K]
         vk::BufferView y;            ///< float [rows][K], written
         uint32_t rows = 0;           ///< M >= 1

@@ -4,8 +4,8 @@
 //
 //     y[m,n] = sum_g s[n,g] * (sum_{k in g} float(w[n,k]) x[m,k]) + b[n]  (+ y[m,n]);  float weights: one group, s = 1
 //
-// Weights are widened exactly; products accumulate in float32 in an order that depends on the variant, so variants agree
-// only within the rounding bound of a K-term sum.
+// Weights are widened exactly; products accumulate in float32 in an order that depends on the variant, so variants
+// agree only within the rounding bound of a K-term sum.
 //
 // Variants: BASE reads activations at workgroup-uniform addresses; SUBGROUP reads one vector an invocation and hands
 // the elements round by shuffles; SUBGROUP + TEXEL reads weights through texel buffers.
@@ -43,12 +43,12 @@ class FloatLinear {
         const vk::Pipeline* pipeline = nullptr;
         uint32_t rows = 0;   ///< rows of x a workgroup computes
         uint32_t tiles = 0;  ///< weight tiles a workgroup computes
-        bool texel = false;  ///< reads weights through their texel views
     };
 
     const vk::Device& device_;
     LinearShape shape_;
     uint32_t maxRows_ = 0;
+    bool texel_ = false;
     std::string_view module_;
     Tile few_;
     Tile many_;

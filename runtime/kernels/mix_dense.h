@@ -22,8 +22,8 @@ class MixDense {
     };
 
     /// order * stride divides width.
-    MixDense(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed, uint32_t width, uint32_t order,
-             uint32_t stride);
+    MixDense(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed, uint32_t width,
+             uint32_t order, uint32_t stride);
 
     void record(vk::Recorder& recorder, const Args& args) const;
 
@@ -31,11 +31,18 @@ class MixDense {
     static std::vector<float> layOut(uint32_t order, std::span<const float> matrix);
 
   private:
-    const vk::Pipeline* pipeline_;
+    struct Tile {
+        const vk::Pipeline* pipeline = nullptr;
+        uint32_t rows = 1;  ///< of x a workgroup takes
+    };
+
+    const vk::Device& device_;
     uint32_t width_;
     uint32_t order_;
     uint32_t stride_;
     uint32_t localSize_;
+    Tile one_;   // a single row
+    Tile many_;  // several rows share each matrix element
 };
 
 }  // namespace vulcat::kernels

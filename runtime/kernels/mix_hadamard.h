@@ -34,6 +34,7 @@ class MixHadamard {
         float scale = 1;
     };
 
+    const vk::Device& device_;
     uint32_t width_;
     uint32_t localSize_;
     std::vector<Pass> passes_;

@@ -19,12 +19,14 @@ class RmsNorm {
     };
 
     /// Any width >= 1; epsilon >= 0.
-    RmsNorm(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed, uint32_t width, float epsilon);
+    RmsNorm(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed, uint32_t width,
+            float epsilon);
 
     void record(vk::Recorder& recorder, const Args& args) const;
 
   private:
-    const vk::Pipeline* pipeline_;
+    const vk::Device& device_;
+    const vk::Pipeline* pipeline_ = nullptr;
     uint32_t width_;
     float epsilon_;
 };

@@ -33,12 +33,14 @@ class RopeStore {
         uint32_t position = 0;  ///< of row 0
     };
 
-    RopeStore(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed, const AttentionShape& shape);
+    RopeStore(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
+              const AttentionShape& shape);
 
     void record(vk::Recorder& recorder, const Args& args) const;
 
   private:
-    const vk::Pipeline* pipeline_;
+    const vk::Device& device_;
+    const vk::Pipeline* pipeline_ = nullptr;
     AttentionShape shape_;
     uint32_t localSize_;
 };

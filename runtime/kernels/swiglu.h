@@ -22,7 +22,8 @@ class SwiGlu {
     void record(vk::Recorder& recorder, const Args& args) const;
 
   private:
-    const vk::Pipeline* pipeline_;
+    const vk::Device& device_;
+    const vk::Pipeline* pipeline_ = nullptr;
     uint32_t width_;
     uint32_t localSize_;
 };

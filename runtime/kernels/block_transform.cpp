@@ -1,0 +1,91 @@
+#include "kernels/block_transform.h"
+
+#include "kernels/launch.h"
+#include "kernels/variant.h"
+
+#include "shaders/interface/row_kernels.h"
+
+#include "base/checked.h"
+
+#include <algorithm>
+#include <array>
+
+namespace vulcat::kernels {
+namespace {
+
+constexpr Variant kVariants[] = {
+    {"block_transform", {}, 0},
+    {"block_transform_subgroup", {vk::Capability::Subgroup}, 1},
+};
+constexpr uint32_t kElementsOfWord = 8;
+
+}  // namespace
+
+BlockTransform::BlockTransform(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
+                               uint32_t width, uint32_t block)
+    : device_(device), width_(width), block_(std::min(block, width)), lanes_(weightLanes(device)) {
+    if (width == 0 || block == 0)
+        throw Error(Result::InvalidArgument, "a block transform needs a width and a block size");
+    const Variant& variant = choose(kVariants, laneCapabilities(device, allowed));
+    const bool subgroup = variant.required.contains(vk::Capability::Subgroup);
+    const auto tile = [&](uint32_t rows) {
+        // No wider than a block: outputs of different blocks read different inputs.
+        const uint32_t columns =
+            static_cast<uint32_t>(std::clamp<uint64_t>(divideUp(block_, lanes_), 1, subgroup ? 4 : 2));
+        vk::PipelineSpec spec;
+        spec.module = variant.module;
+        spec.constants = {lanes_, rows, columns, width_ % 4 == 0 && block_ % 4 == 0};
+        spec.pushBytes = sizeof(shaders::BlockTransformPush);
+        spec.bindings.assign(3, vk::BindingKind::Storage);
+        if (subgroup && device.subgroupSizeControl()) spec.requiredSubgroupSize = lanes_;
+        return Tile{&library.get(spec), rows, columns};
+    };
+    one_ = tile(1);
+    many_ = tile(subgroup && lanes_ > 4 ? 8 : 4);
+}
+
+void BlockTransform::record(vk::Recorder& recorder, const Args& args) const {
+    const Tile& tile = args.rows == 1 ? one_ : many_;
+    const uint64_t words = divideUp(block_, kElementsOfWord);
+    const uint64_t groups = divideUp(width_, block_) * divideUp(block_, uint64_t{tile.columns} * lanes_);
+    const uint64_t rowsOfDispatch = uint64_t{device_.limits().maxWorkgroupCount[1]} * tile.rows;
+    for (uint64_t first = 0; first < args.rows; first += rowsOfDispatch) {
+        shaders::BlockTransformPush push{};
+        push.rows = args.rows;
+        push.firstRow = static_cast<uint32_t>(first);
+        push.width = width_;
+        push.block = block_;
+        const uint64_t rows = std::min(rowsOfDispatch, args.rows - first);
+        recorder.dispatch(
+            *tile.pipeline,
+            {vk::read(floatRows(args.x, args.rows, width_)), vk::read(floatRows(args.blocks, width_, words * 4)),
+             vk::write(floatRows(args.y, args.rows, width_))},
+            push, {static_cast<uint32_t>(groups), static_cast<uint32_t>(divideUp(rows, tile.rows)), 1},
+            "block_transform");
+    }
+}
+
+std::vector<uint32_t> BlockTransform::layOut(uint32_t width, uint32_t block, std::span<const uint16_t> blocks,
+                                             std::span<const uint16_t> tail) {
+    if (width == 0 || block == 0)
+        throw Error(Result::InvalidArgument, "a block transform needs a width and a block size");
+    const size_t full = width / block;
+    const size_t rest = width % block;
+    if (blocks.size() != full * block * block || tail.size() != rest * rest) {
+        throw Error(Result::InvalidArgument, "the blocks of a transform disagree with its width and block size");
+    }
+    const size_t words = static_cast<size_t>(divideUp(std::min(block, width), kElementsOfWord));
+    std::vector<uint32_t> result(words * width * 4, 0u);
+    for (size_t n = 0; n < width; ++n) {
+        const size_t b = n / block;
+        const size_t size = b < full ? block : rest;
+        const uint16_t* row = (b < full ? blocks.data() + b * block * block : tail.data()) + (n - b * block) * size;
+        for (size_t j = 0; j < size; ++j) {
+            const size_t word = (j / kElementsOfWord * width + n) * 4 + j % kElementsOfWord / 2;
+            result[word] |= uint32_t{row[j]} << (j % 2 * 16);
+        }
+    }
+    return result;
+}
+
+}  // namespace vulcat::kernels

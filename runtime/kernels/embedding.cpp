@@ -1,0 +1,60 @@
+#include "kernels/embedding.h"
+
+#include "kernels/launch.h"
+#include "kernels/variant.h"
+
+#include "shaders/interface/row_kernels.h"
+
+#include "base/error.h"
+
+namespace vulcat::kernels {
+namespace {
+
+uint32_t formatConstant(WeightFormat format) {
+    switch (format) {
+        case WeightFormat::F32:
+            return 0;
+        case WeightFormat::F16:
+            return 1;
+        case WeightFormat::BF16:
+            return 2;
+        default:
+            throw Error(Result::Unsupported, "an embedding table must be F32, F16 or BF16");
+    }
+}
+
+const vk::Pipeline& pipelineFor(vk::Device& device, vk::PipelineLibrary& library, const LinearShape& shape) {
+    vk::PipelineSpec spec;
+    spec.module = "embedding";
+    spec.constants = {defaultLocalSize(device), shape.inputs % 4 == 0, formatConstant(shape.format),
+                      weightLanes(device)};
+    spec.pushBytes = sizeof(shaders::EmbeddingPush);
+    spec.bindings.assign(3, vk::BindingKind::Storage);
+    return library.get(spec);
+}
+
+}  // namespace
+
+Embedding::Embedding(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet&,
+                     const LinearShape& shape)
+    : device_(device), pipeline_(pipelineFor(device, library, shape)), shape_(shape) {}
+
+void Embedding::record(vk::Recorder& recorder, const Args& args) const {
+    if (!(args.table.shape() == shape_)) {
+        throw Error(Result::InvalidArgument, "an embedding table must have the shape its plan was made for");
+    }
+    const vk::BufferView ids = floatRows(args.ids, args.rows, 1);
+    const vk::BufferView y = floatRows(args.y, args.rows, shape_.inputs);
+    for (const WeightPanel& panel : args.table.panels()) {
+        shaders::EmbeddingPush push{};
+        push.rows = args.rows;
+        push.width = shape_.inputs;
+        push.units = shape_.units();
+        push.rowBegin = panel.rowBegin;
+        push.rowCount = panel.rowCount;
+        recorder.dispatch(pipeline_, {vk::read(panel.codes), vk::read(ids), vk::write(y)}, push,
+                          {gridSize(device_, 0, args.rows), 1, 1}, "embedding");
+    }
+}
+
+}  // namespace vulcat::kernels

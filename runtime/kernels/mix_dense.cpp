@@ -1,0 +1,70 @@
+#include "kernels/mix_dense.h"
+
+#include "kernels/launch.h"
+#include "kernels/variant.h"
+
+#include "shaders/interface/row_kernels.h"
+
+#include "base/checked.h"
+
+#include <string>
+
+namespace vulcat::kernels {
+namespace {
+
+constexpr uint32_t kOutputs = 8;  // i an invocation computes
+
+const vk::Pipeline* pipelineFor(vk::PipelineLibrary& library, uint32_t localSize, uint32_t rows) {
+    vk::PipelineSpec spec;
+    spec.module = "mix_dense";
+    spec.constants = {localSize, rows};
+    spec.pushBytes = sizeof(shaders::MixDensePush);
+    spec.bindings.assign(3, vk::BindingKind::Storage);
+    return &library.get(spec);
+}
+
+}  // namespace
+
+MixDense::MixDense(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet&, uint32_t width,
+                   uint32_t order, uint32_t stride)
+    : device_(device), width_(width), order_(order), stride_(stride), localSize_(defaultLocalSize(device)) {
+    if (order == 0 || stride == 0 || width == 0 || width % (uint64_t{order} * stride) != 0) {
+        throw Error(Result::InvalidArgument, "a dense mix of order " + std::to_string(order) + " and stride " +
+                                                 std::to_string(stride) + " does not fit a width of " +
+                                                 std::to_string(width));
+    }
+    one_ = {pipelineFor(library, localSize_, 1), 1};
+    many_ = {pipelineFor(library, localSize_, 4), 4};
+}
+
+void MixDense::record(vk::Recorder& recorder, const Args& args) const {
+    shaders::MixDensePush push{};
+    push.rows = args.rows;
+    push.width = width_;
+    push.order = order_;
+    push.stride = stride_;
+    const Tile& tile = args.rows == 1 ? one_ : many_;
+    recorder.dispatch(
+        *tile.pipeline,
+        {vk::read(floatRows(args.x, args.rows, width_)),
+         vk::read(floatRows(args.matrix, order_, roundUp(order_, kOutputs))),
+         vk::write(floatRows(args.y, args.rows, width_))},
+        push,
+        {static_cast<uint32_t>(divideUp(width_ / order_, localSize_)),
+         gridSize(device_, 1, divideUp(args.rows, tile.rows)), static_cast<uint32_t>(divideUp(order_, kOutputs))},
+        "mix_dense");
+}
+
+std::vector<float> MixDense::layOut(uint32_t order, std::span<const float> matrix) {
+    if (matrix.size() != uint64_t{order} * order) {
+        throw Error(Result::InvalidArgument, "a mix matrix must have order * order elements");
+    }
+    const size_t padded = static_cast<size_t>(roundUp(order, kOutputs));
+    std::vector<float> words(order * padded, 0.0f);
+    for (size_t i = 0; i < order; ++i) {
+        for (size_t j = 0; j < order; ++j) words[j * padded + i] = matrix[i * order + j];
+    }
+    return words;
+}
+
+}  // namespace vulcat::kernels

@@ -1,0 +1,32 @@
+#include "kernels/rms_norm.h"
+
+#include "kernels/launch.h"
+#include "kernels/variant.h"
+
+#include "shaders/interface/row_kernels.h"
+
+namespace vulcat::kernels {
+
+RmsNorm::RmsNorm(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet&, uint32_t width,
+                 float epsilon)
+    : device_(device), width_(width), epsilon_(epsilon) {
+    vk::PipelineSpec spec;
+    spec.module = "rms_norm";
+    spec.constants = {defaultLocalSize(device), width % 4 == 0};
+    spec.pushBytes = sizeof(shaders::RmsNormPush);
+    spec.bindings.assign(3, vk::BindingKind::Storage);
+    pipeline_ = &library.get(spec);
+}
+
+void RmsNorm::record(vk::Recorder& recorder, const Args& args) const {
+    shaders::RmsNormPush push{};
+    push.rows = args.rows;
+    push.width = width_;
+    push.epsilon = epsilon_;
+    recorder.dispatch(*pipeline_,
+                      {vk::read(floatRows(args.x, args.rows, width_)), vk::read(floatRows(args.gamma, 1, width_)),
+                       vk::write(floatRows(args.y, args.rows, width_))},
+                      push, {gridSize(device_, 0, args.rows), 1, 1}, "rms_norm");
+}
+
+}  // namespace vulcat::kernels

@@ -1,0 +1,35 @@
+#include "kernels/swiglu.h"
+
+#include "kernels/launch.h"
+#include "kernels/variant.h"
+
+#include "shaders/interface/row_kernels.h"
+
+#include "base/checked.h"
+
+namespace vulcat::kernels {
+
+SwiGlu::SwiGlu(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet&, uint32_t width)
+    : device_(device), width_(width), localSize_(defaultLocalSize(device)) {
+    vk::PipelineSpec spec;
+    spec.module = "swiglu";
+    spec.constants = {localSize_, width % 4 == 0};
+    spec.pushBytes = sizeof(shaders::SwiGluPush);
+    spec.bindings.assign(2, vk::BindingKind::Storage);
+    pipeline_ = &library.get(spec);
+}
+
+void SwiGlu::record(vk::Recorder& recorder, const Args& args) const {
+    shaders::SwiGluPush push{};
+    push.rows = args.rows;
+    push.width = width_;
+    const uint64_t quads = divideUp(width_, 4);
+    recorder.dispatch(
+        *pipeline_,
+        {vk::read(floatRows(args.gateUp, args.rows, uint64_t{width_} * 2)),
+         vk::write(floatRows(args.y, args.rows, width_))},
+        push, {gridSize(device_, 0, divideUp(quads, uint64_t{localSize_} * 8)), gridSize(device_, 1, args.rows), 1},
+        "swiglu");
+}
+
+}  // namespace vulcat::kernels

@@ -1,0 +1,117 @@
+// Block-diagonal transform of activations: y[m, b k + i] = sum_j B[b][i][j] x[m, b k + j].
+//
+// Buffers   0 x [M, K] float32; 1 blocks uvec4 [ceil(k/8)][K]: word c of output n = b k + i holds the fp16
+//           B[b][i][8c .. 8c+7], zero past the block's end; 2 y [M, K] float32.
+// Mapping   an invocation owns TILE_N outputs of one block, LANES apart, and TILE_M rows. WorkGroupID.x walks the
+//           blocks and inside a block its output tiles (`perBlock` of them), so that x is read at addresses which the
+//           whole workgroup shares; y walks the rows.
+// SUBGROUP  LANES is the subgroup size. TILE_M x 8 vec4 of x (32 inputs) are spread over the lanes and go round by
+//           shuffles with constant sources.
+// Rounding  float32 products and sums, j ascending; fp16 widened exactly.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#ifdef SUBGROUP
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#endif
+
+#include "interface/row_kernels.h"
+
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint TILE_M = 1;
+layout(constant_id = 2) const uint TILE_N = 2;
+layout(constant_id = 3) const bool WIDE = true;  // K and k are multiples of 4
+const uint LANES = gl_WorkGroupSize.x;
+
+layout(set = 0, binding = 0, std430) readonly buffer X { float x[]; };
+layout(set = 0, binding = 0, std430) readonly buffer XWide { vec4 x4[]; };
+layout(set = 0, binding = 1, std430) readonly buffer Blocks { uvec4 blocks[]; };
+layout(set = 0, binding = 2, std430) writeonly buffer Y { float y[]; };
+layout(push_constant) uniform Push { BlockTransformPush push; };
+
+#include "lib/float_words.glsl"
+#include "lib/rows4.glsl"
+
+uint lane;
+uint firstRow;
+uint firstInput;  // of the block, in a row
+uint blockEnd;    // inputs of this block
+
+// Inputs 4 quad .. 4 quad + 3 of the block in row firstRow + m; zero past the block, the last row again past M.
+vec4 activations(uint m, uint quad) {
+    const uint base = min(firstRow + m, push.rows - 1) * push.width + firstInput;
+    if (WIDE && 4 * quad >= blockEnd) return vec4(0);
+    return LOAD4(x, base, quad, blockEnd);
+}
+
+#ifdef SUBGROUP
+const uint HELD = (TILE_M * 8 + LANES - 1) / LANES;
+vec4 held[HELD];  // vec4 e = m * 8 + quad of 32 inputs is held[e / LANES] of lane e % LANES
+
+void loadStep(uint quad) {
+    [[unroll]] for (uint i = 0; i < HELD; ++i) {
+        const uint e = i * LANES + lane;
+        held[i] = activations(e / 8, quad + e % 8);
+    }
+}
+vec4 stepQuad(uint m, uint first, uint quad) {
+    const uint e = m * 8 + quad;
+    return subgroupShuffle(held[e / LANES], e % LANES);
+}
+#else
+void loadStep(uint quad) {}
+vec4 stepQuad(uint m, uint first, uint quad) { return activations(m, first + quad); }
+#endif
+
+void main() {
+    lane = gl_LocalInvocationID.x;
+    firstRow = push.firstRow + gl_WorkGroupID.y * TILE_M;
+    const uint perBlock = (push.block + TILE_N * LANES - 1) / (TILE_N * LANES);
+    firstInput = gl_WorkGroupID.x / perBlock * push.block;
+    blockEnd = min(push.block, push.width - firstInput);
+    const uint firstOutput = gl_WorkGroupID.x % perBlock * TILE_N * LANES;
+    const uint words = (blockEnd + 7) / 8;
+    uint column[TILE_N];
+    [[unroll]] for (uint n = 0; n < TILE_N; ++n) column[n] = firstInput + min(firstOutput + n * LANES + lane, blockEnd - 1);
+
+    float sums[TILE_M * TILE_N];
+    [[unroll]] for (uint i = 0; i < TILE_M * TILE_N; ++i) sums[i] = 0;
+    for (uint first = 0; first < words; first += 4) {
+        loadStep(2 * first);
+        [[unroll]] for (uint part = 0; part < 4; ++part) {
+            const uint word = min(first + part, words - 1);  // past the end x is zero
+            vec4 low[TILE_N];
+            vec4 high[TILE_N];
+            [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
+                const uvec4 w = blocks[word * push.width + column[n]];
+                low[n] = fourHalves(w.xy, 1);
+                high[n] = fourHalves(w.zw, 1);
+            }
+            [[unroll]] for (uint m = 0; m < TILE_M; ++m) {
+                const vec4 a = stepQuad(m, 2 * first, 2 * part);
+                const vec4 b = stepQuad(m, 2 * first, 2 * part + 1);
+                [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
+                    float sum = sums[m * TILE_N + n];
+                    sum += a.x * low[n].x;
+                    sum += a.y * low[n].y;
+                    sum += a.z * low[n].z;
+                    sum += a.w * low[n].w;
+                    sum += b.x * high[n].x;
+                    sum += b.y * high[n].y;
+                    sum += b.z * high[n].z;
+                    sum += b.w * high[n].w;
+                    sums[m * TILE_N + n] = sum;
+                }
+            }
+        }
+    }
+    [[unroll]] for (uint m = 0; m < TILE_M; ++m) {
+        [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
+            const uint i = firstOutput + n * LANES + lane;
+            if (firstRow + m < push.rows && i < blockEnd) {
+                y[(firstRow + m) * push.width + firstInput + i] = sums[m * TILE_N + n];
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+// The push constants of the kernels that work row by row (embedding, rms_norm, rope_store, swiglu, mix_hadamard,
+// mix_dense, block_transform), for C++ and GLSL.
+#ifndef VULCAT_INTERFACE_ROW_KERNELS_H
+#define VULCAT_INTERFACE_ROW_KERNELS_H
+
+#include "types.h"
+
+VULCAT_INTERFACE_BEGIN
+
+struct EmbeddingPush {
+    uint rows;      ///< M
+    uint width;     ///< K
+    uint units;     ///< 128-bit words of a table row
+    uint rowBegin;  ///< first table row of the panel
+    uint rowCount;  ///< table rows of the panel
+};
+
+struct RmsNormPush {
+    uint rows;
+    uint width;
+    float epsilon;
+};
+
+struct RopeStorePush {
+    uint rows;
+    uint heads;
+    uint kvHeads;
+    uint position;  ///< of row 0
+};
+
+struct SwiGluPush {
+    uint rows;
+    uint width;  ///< F
+};
+
+struct MixHadamardPush {
+    uint rows;
+    uint width;
+    uint stride;
+    float scale;
+};
+
+struct MixDensePush {
+    uint rows;
+    uint width;
+    uint order;
+    uint stride;
+};
+
+struct BlockTransformPush {
+    uint rows;
+    uint firstRow;  ///< at which this dispatch begins
+    uint width;
+    uint block;
+};
+
+VULCAT_INTERFACE_END
+
+#endif
