@@ -1,1 +1,131 @@
 #include "vk/device.h"
+
+#include "vk/check.h"
+#include "vk/features.h"
+#include "vk/recorder.h"
+
+#include <algorithm>
+
+namespace vulcat::vk {
+
+Device::Device(const Instance& instance, const DeviceInfo& info, DeviceOptions options)
+    : info_(info), limits_(info.limits.loweredTo(options.limits)), options_(std::move(options)) {
+    if (!info_.usable()) throw Error(Result::NoDevice, info_.name + " cannot be used: " + info_.unusableBecause);
+    enabled_ = info_.available & options_.allowed;
+    capabilities_ = info_.capabilities & options_.allowed;
+    subgroupSizeControl_ = info_.subgroupSizeControl;
+    queueFamily_ = *info_.queueFamily;
+    budgetBytes_ = options_.limits.heapBytes;
+    open(instance);
+}
+
+Device::Device(const AdoptedDevice& adopted, DeviceOptions options)
+    : options_(std::move(options)),
+      owned_(false),
+      handle_(adopted.device),
+      queue_(adopted.queue),
+      queueFamily_(adopted.queueFamily),
+      lockQueue_(adopted.lockQueue),
+      unlockQueue_(adopted.unlockQueue) {
+    if (adopted.getInstanceProcAddr == nullptr || adopted.instance == VK_NULL_HANDLE ||
+        adopted.physicalDevice == VK_NULL_HANDLE || adopted.device == VK_NULL_HANDLE) {
+        throw Error(Result::InvalidArgument,
+                    "AdoptedDevice needs getInstanceProcAddr, instance, physicalDevice and device");
+    }
+    const InstanceDispatch instance = loadInstance(adopted.getInstanceProcAddr, adopted.instance);
+    info_ = describeDevice(instance, adopted.physicalDevice, 0, adopted.instanceVersion);
+    if (!info_.usable()) throw Error(Result::NoDevice, info_.name + " cannot be used: " + info_.unusableBecause);
+    limits_ = info_.limits.loweredTo(options_.limits);
+    // SUBGROUP and TEXEL are properties, not features: they need not be enabled.
+    const CapabilitySet free{Capability::Subgroup, Capability::Texel};
+    enabled_ = info_.available & options_.allowed & (adopted.enabled | free);
+    capabilities_ = info_.capabilities & enabled_;
+    subgroupSizeControl_ = info_.subgroupSizeControl && adopted.subgroupSizeControlEnabled;
+    budgetBytes_ = options_.limits.heapBytes;
+    vk_ = loadDevice(instance.vkGetDeviceProcAddr, handle_);
+}
+
+void Device::open(const Instance& instance) {
+    const float priority = 1.0f;
+    VkDeviceQueueCreateInfo queue{};
+    queue.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO;
+    queue.queueFamilyIndex = queueFamily_;
+    queue.queueCount = 1;
+    queue.pQueuePriorities = &priority;
+    FeatureChain features(std::min(info_.apiVersion, instance.version()), info_.extensions);
+    features.enable(enabled_, subgroupSizeControl_);
+    VkDeviceCreateInfo info{};
+    info.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO;
+    info.pNext = features.head();
+    info.queueCreateInfoCount = 1;
+    info.pQueueCreateInfos = &queue;
+    info.enabledExtensionCount = static_cast<uint32_t>(features.extensions().size());
+    info.ppEnabledExtensionNames = features.extensions().data();
+    const InstanceDispatch& vk = instance.dispatch();
+    check(vk.vkCreateDevice(info_.handle, &info, nullptr, &handle_), "opening " + info_.name);
+    vk_ = loadDevice(vk.vkGetDeviceProcAddr, handle_);
+    vk_.vkGetDeviceQueue(handle_, queueFamily_, 0, &queue_);
+}
+
+Device::~Device() {
+    // A hung submission would hang the wait as well; the process is better off without either.
+    if (!owned_ || abandoned_) return;
+    vk_.vkDeviceWaitIdle(handle_);
+    vk_.vkDestroyDevice(handle_, nullptr);
+}
+
+void Device::submit(VkCommandBuffer commands, VkFence fence) {
+    if (queue_ == VK_NULL_HANDLE) {
+        throw Error(Result::InvalidArgument, "nothing can be submitted: the host gave no queue in AdoptedDevice");
+    }
+    check(vk_.vkResetFences(handle_, 1, &fence), "resetting a fence");
+    VkSubmitInfo info{};
+    info.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO;
+    info.commandBufferCount = 1;
+    info.pCommandBuffers = &commands;
+    if (lockQueue_) lockQueue_();
+    const VkResult result = vk_.vkQueueSubmit(queue_, 1, &info, fence);
+    if (unlockQueue_) unlockQueue_();
+    check(result, "submitting work to " + info_.name);
+}
+
+void Device::wait(VkFence fence) {
+    using Clock = std::chrono::steady_clock;
+    constexpr uint64_t kSliceNs = 1'000'000'000;  // drivers have ignored longer waits, so none is longer than this
+    const Clock::time_point end = Clock::now() + std::chrono::duration_cast<Clock::duration>(options_.waitLimit);
+    while (true) {
+        const auto left = std::chrono::duration_cast<std::chrono::nanoseconds>(end - Clock::now()).count();
+        const uint64_t slice = left > 0 ? std::min(kSliceNs, static_cast<uint64_t>(left)) : 0;
+        if (check(vk_.vkWaitForFences(handle_, 1, &fence, VK_TRUE, slice), "waiting for " + info_.name) == VK_SUCCESS) return;
+        if (left > 0) continue;
+        abandoned_ = true;
+        const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(options_.waitLimit).count();
+        throw Error(Result::DeviceLost, info_.name + " did not finish its work within " + std::to_string(seconds) +
+                                            " s; the device is given up");
+    }
+}
+
+void Device::submit(Recorder& recorder) {
+    if (recorder.state_ != Recorder::State::Ended) {
+        throw Error(Result::InvalidArgument, "a recorder is submitted after end() and not while its last submission runs");
+    }
+    submit(recorder.own_, recorder.fence_);
+    recorder.state_ = Recorder::State::Submitted;
+}
+
+void Device::wait(Recorder& recorder) {
+    if (recorder.state_ != Recorder::State::Submitted) return;
+    wait(recorder.fence_);
+    recorder.state_ = Recorder::State::Ended;
+}
+
+void Device::reserveDeviceBytes(uint64_t sizeBytes) {
+    if (budgetBytes_ < deviceBytes_ || budgetBytes_ - deviceBytes_ < sizeBytes) {
+        throw Error(Result::OutOfMemory, "the memory budget of " + std::to_string(budgetBytes_) + " bytes is used up: " +
+                                             std::to_string(deviceBytes_) + " in use, " + std::to_string(sizeBytes) +
+                                             " more asked for");
+    }
+    deviceBytes_ += sizeBytes;
+}
+
+}  // namespace vulcat::vk

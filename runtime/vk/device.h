@@ -13,6 +13,8 @@ class Recorder;
 struct DeviceOptions {
     CapabilitySet allowed = CapabilitySet::all();  ///< features outside are not enabled
     Limits limits = Limits::unlimited();           ///< lowers the device's limits; never raises one
+    /// False: device memory is treated as invisible to the host even where it is not, so that staging is tested everywhere.
+    bool mapDeviceMemory = true;
     /// After this long a submission counts as hung: Error(DeviceLost). Generous, because software drivers compile inside.
     std::chrono::nanoseconds waitLimit = std::chrono::minutes(5);
 };
@@ -47,6 +49,8 @@ class Device {
     CapabilitySet capabilities() const { return capabilities_; }  ///< what kernels should use: recommended and allowed
     CapabilitySet enabled() const { return enabled_; }  ///< what modules may use: adds DOT that is not accelerated
     bool subgroupSizeControl() const { return subgroupSizeControl_; }
+    /// Host and device share memory: views of intent Device are mapped.
+    bool mapsDeviceMemory() const { return info_.unifiedMemory() && options_.mapDeviceMemory; }
 
     /// Hands an ended recorder to the queue. Throws Error(DeviceLost). One submission of a recorder at a time.
     void submit(Recorder& recorder);

@@ -1,1 +1,83 @@
-#include "vk/device_info.h"
+#include "vk/features.h"
+
+#include <algorithm>
+
+namespace vulcat::vk {
+
+FeatureChain::FeatureChain(uint32_t version, std::span<const std::string> extensions)
+    : version_(version), present_(extensions) {
+    head_.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2;
+    void** tail = &head_.pNext;
+    const auto link = [&tail](auto& part, VkStructureType type, bool known) {
+        part.sType = type;
+        if (!known) return;
+        *tail = &part;
+        tail = &part.pNext;
+    };
+    const auto knows = [this](uint32_t since, std::string_view extension) { return core(since) || has(extension); };
+    link(store16_, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES, true);
+    link(store8_, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_8BIT_STORAGE_FEATURES,
+         knows(VK_API_VERSION_1_2, VK_KHR_8BIT_STORAGE_EXTENSION_NAME));
+    link(small_, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES,
+         knows(VK_API_VERSION_1_2, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME));
+    link(dot_, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES,
+         knows(VK_API_VERSION_1_3, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME));
+    link(size_, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
+         knows(VK_API_VERSION_1_3, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME));
+    link(memoryModel_, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
+         knows(VK_API_VERSION_1_2, VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME));
+    link(coopmat_, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
+         has(VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME));
+}
+
+bool FeatureChain::has(std::string_view extension) const {
+    return std::binary_search(present_.begin(), present_.end(), extension, std::less<>());
+}
+
+CapabilitySet FeatureChain::present() const {
+    CapabilitySet set;
+    const auto add = [&set](Capability bit, bool condition) {
+        if (condition) set = set | CapabilitySet{bit};
+    };
+    add(Capability::Store16, store16_.storageBuffer16BitAccess != 0);
+    add(Capability::Store8, store8_.storageBuffer8BitAccess != 0);
+    add(Capability::F16, small_.shaderFloat16 != 0);
+    add(Capability::I8, small_.shaderInt8 != 0);
+    add(Capability::Dot, dot_.shaderIntegerDotProduct != 0);
+    add(Capability::Coopmat, coopmat_.cooperativeMatrix != 0 && memoryModel_.vulkanMemoryModel != 0);
+    return set;
+}
+
+void FeatureChain::need(uint32_t coreSince, const char* extension) {
+    if (!core(coreSince)) enabledExtensions_.push_back(extension);
+}
+
+void FeatureChain::enable(CapabilitySet set, bool sizeControl) {
+    enabledExtensions_.clear();
+    const bool store8 = set.contains(Capability::Store8);
+    const bool f16 = set.contains(Capability::F16);
+    const bool i8 = set.contains(Capability::I8);
+    const bool dot = set.contains(Capability::Dot);
+    const bool coopmat = set.contains(Capability::Coopmat);
+    store16_.storageBuffer16BitAccess = set.contains(Capability::Store16);
+    store8_.storageBuffer8BitAccess = store8;
+    small_.shaderFloat16 = f16;
+    small_.shaderInt8 = i8;
+    dot_.shaderIntegerDotProduct = dot;
+    size_.subgroupSizeControl = sizeControl;
+    size_.computeFullSubgroups = sizeControl;
+    memoryModel_.vulkanMemoryModel = coopmat;
+    coopmat_.cooperativeMatrix = coopmat;
+    if (store8) need(VK_API_VERSION_1_2, VK_KHR_8BIT_STORAGE_EXTENSION_NAME);
+    if (f16 || i8) need(VK_API_VERSION_1_2, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME);
+    if (dot) need(VK_API_VERSION_1_3, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
+    if (sizeControl) need(VK_API_VERSION_1_3, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+    if (coopmat) {
+        need(VK_API_VERSION_1_2, VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME);
+        enabledExtensions_.push_back(VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
+    }
+    // Vulkan demands that this one is enabled wherever it is present.
+    if (has("VK_KHR_portability_subset")) enabledExtensions_.push_back("VK_KHR_portability_subset");
+}
+
+}  // namespace vulcat::vk

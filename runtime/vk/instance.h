@@ -45,6 +45,7 @@ class Instance {
     /// Warnings and errors of the validation layer so far (0 without validation).
     uint32_t validationMessageCount() const;
 
+    uint32_t version() const { return version_; }  ///< the API version asked for: at most 1.3
     const InstanceDispatch& dispatch() const { return vk_; }
     VkInstance handle() const { return handle_; }
     PFN_vkGetInstanceProcAddr getInstanceProcAddr() const { return loader_->getInstanceProcAddr(); }

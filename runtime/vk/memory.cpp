@@ -1,1 +1,215 @@
 #include "vk/memory.h"
+
+#include "base/checked.h"
+#include "vk/check.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+namespace vulcat::vk {
+namespace {
+
+constexpr VkMemoryPropertyFlags kLocal = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
+constexpr VkMemoryPropertyFlags kHost = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+constexpr VkMemoryPropertyFlags kCached = VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
+// Protected, lazily allocated and AMD's uncached types need more than plain buffers give them.
+constexpr VkMemoryPropertyFlags kPlain = kLocal | kHost | kCached;
+
+struct Wish {
+    VkMemoryPropertyFlags required;
+    VkMemoryPropertyFlags wanted;
+    VkMemoryPropertyFlags unwanted;
+};
+
+Wish wishFor(MemoryIntent intent, bool unified) {
+    switch (intent) {
+        case MemoryIntent::Upload: return {kHost, 0, kLocal | kCached};
+        case MemoryIntent::Readback: return {kHost, kCached, kLocal};
+        case MemoryIntent::DeviceVisible: return {kHost, kLocal, kCached};
+        case MemoryIntent::Device: break;
+    }
+    // On a card with its own memory the host-visible part is often a small window: leave it to those who need it.
+    return unified ? Wish{kLocal, kHost | kCached, 0} : Wish{kLocal, 0, kHost | kCached};
+}
+
+int countBits(VkMemoryPropertyFlags flags) { return __builtin_popcount(flags); }
+
+/// Memory types that satisfy the intent, the best first.
+std::vector<uint32_t> memoryTypes(const VkPhysicalDeviceMemoryProperties& memory, uint32_t allowed, const Wish& wish) {
+    std::vector<std::pair<int, uint32_t>> scored;
+    for (uint32_t i = 0; i < memory.memoryTypeCount; ++i) {
+        const VkMemoryPropertyFlags flags = memory.memoryTypes[i].propertyFlags;
+        if ((allowed >> i & 1) == 0 || (flags & wish.required) != wish.required || (flags & ~kPlain) != 0) continue;
+        scored.emplace_back(countBits(flags & wish.unwanted) - countBits(flags & wish.wanted), i);
+    }
+    std::sort(scored.begin(), scored.end());
+    std::vector<uint32_t> types;
+    for (const auto& item : scored) types.push_back(item.second);
+    return types;
+}
+
+std::string megabytes(uint64_t bytes) { return std::to_string(divideUp(bytes, 1u << 20)) + " MiB"; }
+
+/// Tries the types in turn: a small host-visible window may be full while there is plenty elsewhere.
+VkDeviceMemory allocate(Device& device, uint64_t sizeBytes, const std::vector<uint32_t>& types, uint32_t& chosen) {
+    VkResult result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    for (uint32_t type : types) {
+        VkMemoryAllocateInfo info{};
+        info.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO;
+        info.allocationSize = sizeBytes;
+        info.memoryTypeIndex = type;
+        VkDeviceMemory memory = VK_NULL_HANDLE;
+        result = device.dispatch().vkAllocateMemory(device.handle(), &info, nullptr, &memory);
+        chosen = type;
+        if (result == VK_SUCCESS) return memory;
+    }
+    check(result, "allocating " + megabytes(sizeBytes) + " on " + device.info().name);
+    throw Error(Result::OutOfMemory, "no memory type for " + megabytes(sizeBytes) + " on " + device.info().name);
+}
+
+}  // namespace
+
+BufferView BufferView::part(VkDeviceSize at, VkDeviceSize sizeBytes) const {
+    if (at > size || sizeBytes > size - at) {
+        throw Error(Result::InvalidArgument, "a view of " + std::to_string(sizeBytes) + " bytes at " + std::to_string(at) +
+                                                 " does not fit into " + std::to_string(size) + " bytes");
+    }
+    return {buffer, offset + at, sizeBytes, mapped != nullptr ? mapped + at : nullptr};
+}
+
+Buffer::Buffer(Device& device, VkDeviceSize sizeBytes, MemoryIntent intent) : device_(&device) {
+    if (sizeBytes == 0) throw Error(Result::InvalidArgument, "a buffer of 0 bytes");
+    if (sizeBytes > device.limits().maxAllocation) {
+        throw Error(Result::OutOfMemory, megabytes(sizeBytes) + " in one piece is more than the " +
+                                             megabytes(device.limits().maxAllocation) + " that " + device.info().name +
+                                             " allocates at once");
+    }
+    const DeviceDispatch& vk = device.dispatch();
+    VkBufferCreateInfo info{};
+    info.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO;
+    info.size = sizeBytes;
+    info.usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT |
+                 VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
+    try {
+        check(vk.vkCreateBuffer(device.handle(), &info, nullptr, &view_.buffer), "creating a buffer");
+        view_.size = sizeBytes;
+        VkMemoryRequirements needs{};
+        vk.vkGetBufferMemoryRequirements(device.handle(), view_.buffer, &needs);
+        const bool counted = intent == MemoryIntent::Device || intent == MemoryIntent::DeviceVisible;
+        if (counted) {
+            device.reserveDeviceBytes(needs.size);
+            accountedBytes_ = needs.size;
+        }
+        const bool unified = device.mapsDeviceMemory();
+        const Wish wish = wishFor(intent, unified);
+        uint32_t type = 0;
+        memory_ = allocate(device, needs.size, memoryTypes(device.info().memory, needs.memoryTypeBits, wish), type);
+        check(vk.vkBindBufferMemory(device.handle(), view_.buffer, memory_, 0), "binding buffer memory");
+        const bool visible = (device.info().memory.memoryTypes[type].propertyFlags & kHost) == kHost;
+        if (visible && (intent != MemoryIntent::Device || unified)) {
+            void* address = nullptr;
+            check(vk.vkMapMemory(device.handle(), memory_, 0, VK_WHOLE_SIZE, 0, &address), "mapping memory");
+            view_.mapped = static_cast<std::byte*>(address);
+        }
+    } catch (...) {
+        release();
+        throw;
+    }
+}
+
+Buffer::~Buffer() { release(); }
+
+Buffer::Buffer(Buffer&& other) noexcept
+    : device_(std::exchange(other.device_, nullptr)),
+      view_(std::exchange(other.view_, {})),
+      memory_(std::exchange(other.memory_, VK_NULL_HANDLE)),
+      accountedBytes_(std::exchange(other.accountedBytes_, 0)) {}
+
+Buffer& Buffer::operator=(Buffer&& other) noexcept {
+    if (this == &other) return *this;
+    release();
+    device_ = std::exchange(other.device_, nullptr);
+    view_ = std::exchange(other.view_, {});
+    memory_ = std::exchange(other.memory_, VK_NULL_HANDLE);
+    accountedBytes_ = std::exchange(other.accountedBytes_, 0);
+    return *this;
+}
+
+void Buffer::release() noexcept {
+    if (device_ == nullptr) return;
+    device_->releaseDeviceBytes(accountedBytes_);
+    accountedBytes_ = 0;
+    if (device_->abandoned()) return;
+    device_->dispatch().vkDestroyBuffer(device_->handle(), view_.buffer, nullptr);
+    device_->dispatch().vkFreeMemory(device_->handle(), memory_, nullptr);
+}
+
+TexelView::TexelView(Device& device, BufferView view) : device_(&device), view_(view) {
+    constexpr VkDeviceSize kElement = 16;
+    if (!device.enabled().contains(Capability::Texel)) {
+        throw Error(Result::Unsupported, device.info().name + " has no texel buffers that are long enough");
+    }
+    if (view.size == 0 || view.size % kElement != 0 || view.size / kElement > device.limits().maxTexelElements ||
+        view.offset % device.limits().storageAlignment != 0) {
+        throw Error(Result::InvalidArgument, "a texel view of " + std::to_string(view.size) + " bytes at " +
+                                                 std::to_string(view.offset) + " is not whole, aligned 16-byte elements, or has more than " +
+                                                 std::to_string(device.limits().maxTexelElements) + " of them");
+    }
+    VkBufferViewCreateInfo info{};
+    info.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO;
+    info.buffer = view.buffer;
+    info.format = VK_FORMAT_R32G32B32A32_UINT;
+    info.offset = view.offset;
+    info.range = view.size;
+    check(device.dispatch().vkCreateBufferView(device.handle(), &info, nullptr, &handle_), "creating a texel view");
+}
+
+TexelView::~TexelView() {
+    if (device_ == nullptr || device_->abandoned()) return;
+    device_->dispatch().vkDestroyBufferView(device_->handle(), handle_, nullptr);
+}
+
+TexelView::TexelView(TexelView&& other) noexcept
+    : device_(std::exchange(other.device_, nullptr)), view_(other.view_), handle_(std::exchange(other.handle_, VK_NULL_HANDLE)) {}
+
+TexelView& TexelView::operator=(TexelView&& other) noexcept {
+    std::swap(device_, other.device_);
+    std::swap(view_, other.view_);
+    std::swap(handle_, other.handle_);
+    return *this;
+}
+
+Arena::Arena(Device& device, MemoryIntent intent, VkDeviceSize blockBytes)
+    : device_(&device), intent_(intent), blockBytes_(std::min<VkDeviceSize>(blockBytes, device.limits().maxAllocation)) {
+    if (blockBytes == 0) throw Error(Result::InvalidArgument, "an arena with blocks of 0 bytes");
+}
+
+BufferView Arena::allocate(VkDeviceSize sizeBytes) {
+    if (sizeBytes == 0) throw Error(Result::InvalidArgument, "a view of 0 bytes");
+    const VkDeviceSize alignment = device_->limits().storageAlignment;
+    if (sizeBytes > std::numeric_limits<VkDeviceSize>::max() - alignment) {
+        throw Error(Result::OutOfMemory, "a view of " + std::to_string(sizeBytes) + " bytes");
+    }
+    const VkDeviceSize padded = roundUp(sizeBytes, alignment);
+    while (current_ < blocks_.size() && padded > blocks_[current_].size() - offset_) {
+        ++current_;
+        offset_ = 0;
+    }
+    if (current_ == blocks_.size()) {
+        blocks_.emplace_back(*device_, std::max(padded, blockBytes_), intent_);
+        reservedBytes_ += blocks_.back().size();
+    }
+    const BufferView view = blocks_[current_].view(offset_, sizeBytes);
+    offset_ += padded;
+    usedBytes_ += padded;
+    return view;
+}
+
+void Arena::reset() {
+    current_ = 0;
+    offset_ = 0;
+    usedBytes_ = 0;
+}
+
+}  // namespace vulcat::vk

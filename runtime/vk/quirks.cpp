@@ -1,1 +1,42 @@
 #include "vk/quirks.h"
+
+namespace vulcat::vk {
+namespace {
+
+constexpr uint32_t kAmd = 0x1002;
+constexpr uint32_t kIntel = 0x8086;
+
+struct Quirk {
+    bool (*applies)(const DeviceInfo&);
+    CapabilitySet removes;
+    bool wrong;  ///< true: computes wrongly, gone altogether; false: slow, not used unless asked for
+    const char* reason;
+};
+
+const Quirk kQuirks[] = {
+    {[](const DeviceInfo& info) { return info.driverId == VK_DRIVER_ID_MOLTENVK && info.vendorId == kAmd; },
+     {Capability::Subgroup},
+     true,
+     "MoltenVK on AMD reports subgroups of 64 where Metal runs 32, and shuffles go wrong"},
+    {[](const DeviceInfo& info) { return info.vendorId == kIntel && !info.subgroupSizeControl; },
+     {Capability::Subgroup},
+     true,
+     "Intel compiles a shader for 8, 16 or 32 lanes; without subgroup size control the true size is unknown"},
+    {[](const DeviceInfo& info) { return info.driverId == VK_DRIVER_ID_MESA_LLVMPIPE; },
+     {Capability::Coopmat},
+     false,
+     "lavapipe's cooperative matrices are several times slower than its plain integer code"},
+};
+
+}  // namespace
+
+void applyQuirks(DeviceInfo& info) {
+    for (const Quirk& quirk : kQuirks) {
+        if (!quirk.applies(info) || (info.available & quirk.removes).empty()) continue;
+        info.capabilities = info.capabilities - quirk.removes;
+        if (quirk.wrong) info.available = info.available - quirk.removes;
+        info.quirks.push_back("without " + quirk.removes.toString() + ": " + quirk.reason);
+    }
+}
+
+}  // namespace vulcat::vk

@@ -6,6 +6,7 @@
 #include "vk/profiler.h"
 
 #include <array>
+#include <initializer_list>
 #include <span>
 #include <type_traits>
 
@@ -74,6 +75,12 @@ class Recorder {
     friend class Device;
     enum class State { Idle, Recording, Foreign, Ended, Submitted };
 
+    /// Taken from the current descriptor pool.
+    struct PoolUse {
+        uint32_t sets = 0, storages = 0, texels = 0;
+    };
+
+    void release() noexcept;
     void startRecording(VkCommandBuffer commands);
     void requireRecording(const char* what) const;
     void checkDispatch(const Pipeline& pipeline, std::span<const Binding> bindings, std::span<const std::byte> push,
@@ -92,7 +99,9 @@ class Recorder {
     VkFence fence_ = VK_NULL_HANDLE;
     std::vector<VkDescriptorPool> pools_;
     size_t currentPool_ = 0;
-    uint32_t setsInPool_ = 0;
+    PoolUse inPool_;
+    std::vector<VkDescriptorBufferInfo> buffers_;  // scratch of descriptorSet()
+    std::vector<VkWriteDescriptorSet> writes_;
     Profiler* profiler_ = nullptr;
     VkPipeline bound_ = VK_NULL_HANDLE;
     uint32_t dispatchCount_ = 0;

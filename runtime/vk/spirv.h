@@ -5,7 +5,6 @@
 
 #include <array>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -27,13 +26,13 @@ struct SpirvModule {
     std::vector<Binding> bindings;       ///< of descriptor set 0, sorted by binding
     std::vector<uint32_t> specIds;       ///< SpecIds of specialisation constants, sorted
     uint32_t pushBytes = 0;              ///< size of the push-constant block
-    uint32_t sharedBytes = 0;            ///< of workgroup variables, arrays sized by the constants' default values
-    std::array<uint32_t, 3> localSize{1, 1, 1};              ///< default values where a constant decides
-    std::array<std::optional<uint32_t>, 3> localSizeSpecId;  ///< SpecId that decides this dimension
+    uint32_t sharedBytes = 0;            ///< of workgroup variables
+    std::array<uint32_t, 3> localSize{1, 1, 1};
 };
 
+/// Sizes hold for `constants`: constants[i] replaces the default of specialisation constant i, missing ones keep it.
 /// Throws Error(InvalidArgument) for words that are not a SPIR-V compute module of this kind, and Error(Unsupported)
 /// for a descriptor set other than 0 or a descriptor that is neither of BindingKind.
-SpirvModule readSpirv(std::span<const uint32_t> words);
+SpirvModule readSpirv(std::span<const uint32_t> words, std::span<const uint32_t> constants = {});
 
 }  // namespace vulcat::vk

@@ -1,7 +1,7 @@
 #pragma once
 // Moving bytes between host and device outside of recorded work: loading weights, reading results in tests and tools.
 
-#include "vk/memory.h"
+#include "vk/hazards.h"
 
 #include <array>
 #include <span>
@@ -33,14 +33,13 @@ class Uploader {
     struct Half {
         VkCommandBuffer commands = VK_NULL_HANDLE;
         VkFence fence = VK_NULL_HANDLE;
-        std::byte* mapped = nullptr;
-        VkDeviceSize begin = 0;
+        VkDeviceSize begin = 0;  ///< offset into the staging buffer
         VkDeviceSize used = 0;
         bool recording = false;
         bool pending = false;
     };
     void prepare();
-    void stage(BufferView to, std::span<const std::byte> bytes);
+    void stage(Half& half, const BufferView& to, std::span<const std::byte> bytes);
     void submit(Half& half);
     void retire(Half& half);
 
@@ -50,6 +49,7 @@ class Uploader {
     VkCommandPool pool_ = VK_NULL_HANDLE;
     std::array<Half, 2> halves_;
     size_t current_ = 0;
+    HazardTracker tracker_;
 };
 
 /// Copies the first bytes of a view to the host and waits. Precondition: the work that writes `from` has been waited for.

@@ -1,0 +1,14 @@
+# The GPU fixture, and the tests of the vk floor with modules of their own.
+add_library(vulcat_test_gpu STATIC support/gpu_fixture.cpp)
+target_link_libraries(vulcat_test_gpu PUBLIC vulcat_vk vulcat_test_support PRIVATE vulcat_flags ${CMAKE_DL_LIBS})
+
+vulcat_shader(add FILE vk_shaders/add.comp TABLE vk_test)
+vulcat_shader(texel_copy FILE vk_shaders/texel_copy.comp REQUIRES TEXEL TABLE vk_test)
+vulcat_shader(subgroup_sum FILE vk_shaders/subgroup_sum.comp REQUIRES SUBGROUP TABLE vk_test)
+vulcat_shader(dot FILE vk_shaders/dot.comp REQUIRES DOT TABLE vk_test)
+vulcat_shader(undeclared FILE vk_shaders/subgroup_sum.comp TABLE vk_test)
+vulcat_shader_table(vk_test FUNCTION vkTestModules OUT vkTestTable)
+add_library(vulcat_vk_test_shaders STATIC ${vkTestTable})
+target_link_libraries(vulcat_vk_test_shaders PUBLIC vulcat_shaders PRIVATE vulcat_flags)
+
+vulcat_test(NAME vk_dispatch_test SOURCES vk_dispatch_test.cpp LIBS vulcat_vk vulcat_test_gpu vulcat_vk_test_shaders GPU)
