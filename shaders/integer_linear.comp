@@ -13,12 +13,16 @@
 //           ahead, and the words go round by shuffles: a load costs llvmpipe 30 times a shuffle.
 // TEXEL     activations, codes and parameters are texel buffers: llvmpipe turns a 128-bit fetch into plain vector
 //           loads, but a storage-buffer load into a loop over the invocations.
+// DOT       four products an instruction by OpSDot, for devices where it is accelerated.
 // Sums      w = q + WEIGHT_OFFSET, x = c + ACTIVATION_OFFSET are unsigned; undone in finishGroup:
 //           sum q c = sum w x - ACTIVATION_OFFSET * sum q - WEIGHT_OFFSET * sum x. Exact for K < 132,000.
 // Requires  TILE_N is even. UNROLL divides the blocks of every group (and LANES / 2 with SUBGROUP).
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#ifdef DOT
+#extension GL_EXT_spirv_intrinsics : require
+#endif
 #ifdef SUBGROUP
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
@@ -26,7 +30,9 @@
 #endif
 
 #include "interface/integer_linear.h"
-#if WEIGHT_BITS == 4
+#if defined(DOT)
+#include "lib/integer_product_dot.glsl"
+#elif WEIGHT_BITS == 4
 #include "lib/integer_product_w4.glsl"
 #else
 #include "lib/integer_product_w8.glsl"
@@ -71,7 +77,7 @@ void loadChunk(uint firstBlock, uint count) {
     const bool inside = lane < 2 * count;
     [[unroll]] for (uint m = 0; m < TILE_M; ++m) {
         const uvec4 words = activationWord(rowWord[m] + 1 + 2 * firstBlock + (inside ? lane : 0));
-        held[m] = inside ? words ^ ACTIVATION_BIAS : uvec4(0);
+        held[m] = inside ? prepareActivations(words) : uvec4(0);
         activationSums[m] += byteSum(held[m]);
     }
 }
@@ -81,7 +87,7 @@ const uint CHUNK = LANES / 2;
 #else
 void loadChunk(uint firstBlock, uint count) {}
 uvec4 halfBlock(uint m, uint firstBlock, uint block, uint part) {
-    const uvec4 words = activationWord(rowWord[m] + 1 + 2 * (firstBlock + block) + part) ^ ACTIVATION_BIAS;
+    const uvec4 words = prepareActivations(activationWord(rowWord[m] + 1 + 2 * (firstBlock + block) + part));
     activationSums[m] += byteSum(words);
     return words;
 }
@@ -131,7 +137,7 @@ void finishGroup(uint group, int zeros[TILE_M]) {
         const int offset = WEIGHT_OFFSET * int(activationSum(m));
         [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
             const uint i = m * TILE_N + n;
-            const int sum = int(sums[i]) - (ACTIVATION_OFFSET + zeros[m]) * int(scaleAndSum[n].y) - offset;
+            const int sum = (int(sums[i]) >> SUM_SHIFT) - (ACTIVATION_OFFSET + zeros[m]) * int(scaleAndSum[n].y) - offset;
             precise float term = float(sum) * uintBitsToFloat(scaleAndSum[n].x);
             precise float result = results[i] + term;
             results[i] = result;

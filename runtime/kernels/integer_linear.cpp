@@ -17,11 +17,13 @@ constexpr Variant kVariantsW4[] = {
     {"integer_linear_w4", {}, 0},
     {"integer_linear_w4_subgroup", {vk::Capability::Subgroup}, 1},
     {"integer_linear_w4_texel", {vk::Capability::Subgroup, vk::Capability::Texel}, 2},
+    {"integer_linear_w4_dot", {vk::Capability::Subgroup, vk::Capability::Dot}, 3},
 };
 constexpr Variant kVariantsW8[] = {
     {"integer_linear_w8", {}, 0},
     {"integer_linear_w8_subgroup", {vk::Capability::Subgroup}, 1},
     {"integer_linear_w8_texel", {vk::Capability::Subgroup, vk::Capability::Texel}, 2},
+    {"integer_linear_w8_dot", {vk::Capability::Subgroup, vk::Capability::Dot}, 3},
 };
 
 constexpr uint32_t kInputsOfBlock = 32;

@@ -7,7 +7,8 @@
 // s_x, plus bias, plus the old y. So outputs are equal bit for bit on every variant and device.
 //
 // Variants: BASE reads activations at workgroup-uniform addresses; SUBGROUP reads one vector an invocation and hands
-// the words round by shuffles; SUBGROUP + TEXEL reads through texel buffers, which on llvmpipe is the faster path.
+// the words round by shuffles; SUBGROUP + TEXEL reads through texel buffers, which on llvmpipe is the faster path;
+// SUBGROUP + DOT multiplies with integer dot products, for devices that accelerate them (then DOT is recommended).
 
 #include "kernels/linear_weights.h"
 #include "kernels/quantise_rows.h"

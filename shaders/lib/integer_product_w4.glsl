@@ -2,13 +2,17 @@
 // A 32-bit product of (w0 + w1 2^16) and (x0 + x1 2^16) holds w0 x1 + w1 x0 in bits 16..31, undisturbed by w0 x0 below
 // as long as that stays under 2^16. With unsigned nibbles w = q + 8 <= 15 and bytes x = c + 128 <= 255 eight such
 // products may be added before the shift: 8 * 15 * 255 < 2^16 below, 8 * 2 * 15 * 255 = 61200 < 2^16 above.
-// Needs: nothing. Gives: OPERANDS, WEIGHT_UNITS, ACTIVATION_BIAS, weightOperands, activationOperands, products.
+// Needs: nothing. Gives: OPERANDS, UNITS_OF_BLOCK, ACTIVATION_OFFSET, WEIGHT_OFFSET, SUM_SHIFT, prepareActivations,
+// weightOperands, activationOperands, products, byteSum.
 
 const uint OPERANDS = 8;
 const uint UNITS_OF_BLOCK = 1;  // 128-bit words that hold a block of 32 weights
-const uint ACTIVATION_BIAS = 0x80808080u;
 const int ACTIVATION_OFFSET = 128;  // x = c + 128
 const int WEIGHT_OFFSET = 8;        // w = q + 8
+const int SUM_SHIFT = 0;
+
+// 16 int8 codes to unsigned bytes.
+uvec4 prepareActivations(uvec4 words) { return words ^ 0x80808080u; }
 
 // Weights of half a block: 2 words of 8 nibbles in the order of kernels/linear_weights.h.
 void weightOperands(uvec4 unit, uint part, out uint operands[OPERANDS]) {
@@ -19,7 +23,7 @@ void weightOperands(uvec4 unit, uint part, out uint operands[OPERANDS]) {
     }
 }
 
-// Activations of half a block: 4 words of 4 biased bytes in the order of K.
+// Activations of half a block: 4 prepared words in the order of K.
 void activationOperands(uvec4 words, out uint operands[OPERANDS]) {
     const uvec4 even = words & 0x00FF00FFu;
     const uvec4 odd = (words >> 8) & 0x00FF00FFu;
@@ -39,7 +43,7 @@ uint products(uint w[OPERANDS], uint x[OPERANDS]) {
     return sum >> 16;
 }
 
-// Sum of the 16 biased bytes.
+// Sum of the 16 prepared bytes.
 uint byteSum(uvec4 words) {
     const uvec4 pairs = (words & 0x00FF00FFu) + ((words >> 8) & 0x00FF00FFu);
     const uint sum = pairs.x + pairs.y + pairs.z + pairs.w;

@@ -4,9 +4,11 @@
 
 const uint OPERANDS = 16;
 const uint UNITS_OF_BLOCK = 2;
-const uint ACTIVATION_BIAS = 0;
 const int ACTIVATION_OFFSET = 0;
 const int WEIGHT_OFFSET = 0;
+const int SUM_SHIFT = 0;
+
+uvec4 prepareActivations(uvec4 words) { return words; }
 
 // Sign-extended bytes; shifts, because bitfieldExtract is slow on SwiftShader.
 void activationOperands(uvec4 words, out uint operands[OPERANDS]) {

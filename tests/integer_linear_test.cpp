@@ -1,0 +1,105 @@
+// Integer linear layers: equal to the reference, bit for bit, on every variant this device can run.
+// To add a shape, add a line to kAwkward; to add a kind of data, a field to IntegerCase.
+
+#include "support/integer_case.h"
+
+#include <doctest/doctest.h>
+
+using namespace vulcat;
+using test::IntegerCase;
+using test::IntegerData;
+using test::ZeroPoints;
+
+namespace {
+
+void checkOnEveryVariant(test::GpuFixture& gpu, const IntegerData& data, const std::string& name, uint32_t parts = 1) {
+    const std::vector<float> expected = format::integerLinear(data.weights, data.x, data.bias, data.residual);
+    for (const vk::CapabilitySet& allowed : test::integerVariants(gpu)) {
+        std::string first;
+        const size_t wrong = test::countWrong(test::runOnGpu(gpu, allowed, data, parts), expected, first);
+        CHECK_MESSAGE(wrong == 0, name, " on ", allowed.toString(), ": ", wrong, " wrong, ", first);
+    }
+}
+
+constexpr uint32_t kRows[] = {1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 33};
+constexpr uint32_t kGroups[] = {0, 32, 64, 128};
+
+IntegerCase randomCase(test::Rng& rng) {
+    IntegerCase shape;
+    shape.rows = kRows[rng.integer(0, std::size(kRows) - 1)];
+    shape.outputs = static_cast<uint32_t>(rng.integer(1, 90));
+    shape.inputs = static_cast<uint32_t>(rng.integer(1, 300));
+    shape.weightBits = rng.integer(0, 2) == 0 ? 8 : 4;
+    shape.groupSize = kGroups[rng.integer(0, 3)];
+    shape.activationBits = rng.integer(0, 1) == 0 ? 4 : 8;
+    shape.zeros = shape.activationBits == 4 && rng.integer(0, 2) != 0 ? ZeroPoints::Random : ZeroPoints::None;
+    shape.bias = rng.integer(0, 1) == 0;
+    shape.residual = rng.integer(0, 2) == 0;
+    shape.wildScales = rng.integer(0, 1) == 0;
+    return shape;
+}
+
+}  // namespace
+
+TEST_CASE("awkward shapes") {
+    static constexpr IntegerCase kAwkward[] = {
+        {1, 1, 1, 4, 0, 8, ZeroPoints::None, false, false, false},
+        {1, 1, 1, 8, 0, 4, ZeroPoints::Random, true, true, true},
+        {1, 3, 17, 4, 0, 4, ZeroPoints::Random, true, false, true},
+        {2, 33, 33, 4, 32, 8, ZeroPoints::None, true, true, true},
+        {3, 31, 129, 4, 128, 4, ZeroPoints::Random, false, true, true},
+        {4, 65, 172, 4, 64, 8, ZeroPoints::None, true, false, true},
+        {5, 100, 64, 4, 128, 8, ZeroPoints::None, false, false, true},
+        {7, 17, 1000, 4, 0, 8, ZeroPoints::None, true, false, true},
+        {33, 7, 96, 4, 32, 4, ZeroPoints::None, false, false, false},
+        {17, 130, 255, 8, 64, 8, ZeroPoints::None, true, true, true},
+        {1, 257, 257, 8, 128, 4, ZeroPoints::Random, true, true, true},
+        {1, 70, 512, 4, 128, 8, ZeroPoints::None, false, false, true},
+        {1, 70, 448, 4, 128, 4, ZeroPoints::Random, false, false, true},
+        {1, 70, 416, 4, 128, 4, ZeroPoints::Random, false, false, true},
+    };
+    test::GpuFixture gpu;
+    test::saySkippedVariants(gpu);
+    test::Rng rng(11);
+    for (const IntegerCase& shape : kAwkward) checkOnEveryVariant(gpu, randomData(shape, rng), shape.describe());
+}
+
+TEST_CASE("200 random shapes") {
+    test::GpuFixture gpu;
+    test::Rng rng(12);
+    for (int i = 0; i < 200; ++i) {
+        const IntegerCase shape = randomCase(rng);
+        checkOnEveryVariant(gpu, randomData(shape, rng), shape.describe(), shape.outputs >= 3 ? 1 + i % 3 : 1);
+    }
+}
+
+TEST_CASE("extreme codes stay exact over a long row") {
+    struct Extreme {
+        int8_t weight;
+        int8_t activation;
+        int zero;
+    };
+    static constexpr Extreme kFour[] = {{-8, -127, 0}, {-8, 127, 0}, {7, 127, 0}, {7, -127, 0}, {-8, 15, 0}, {7, 0, 15}};
+    static constexpr Extreme kEight[] = {{-127, -127, 0}, {127, -127, 0}, {127, 15, 15}};
+    test::GpuFixture gpu;
+    test::Rng rng(13);
+    for (const int bits : {4, 8}) {
+        for (const Extreme& extreme : bits == 4 ? std::span<const Extreme>(kFour) : std::span<const Extreme>(kEight)) {
+            for (const uint32_t rows : {1u, 3u}) {
+                IntegerCase shape;
+                shape.rows = rows;
+                shape.outputs = 9;
+                shape.inputs = 14336;
+                shape.weightBits = bits;
+                shape.groupSize = rows == 1 ? 0 : 128;
+                IntegerData data = randomData(shape, rng);
+                std::fill(data.weights.codes.begin(), data.weights.codes.end(), extreme.weight);
+                std::fill(data.x.codes.begin(), data.x.codes.end(), extreme.activation);
+                for (format::RowHeader& header : data.x.headers) header.zero = extreme.zero;
+                refreshSums(data);
+                checkOnEveryVariant(gpu, data, shape.describe() + " weight " + std::to_string(extreme.weight) + " activation " +
+                                                   std::to_string(extreme.activation));
+            }
+        }
+    }
+}
