@@ -1,0 +1,136 @@
+#pragma once
+// What stands behind the handles of vulcat.h, and the guard at the border: exceptions become results, messages stay in
+// the context. No logic of its own.
+
+#include "api/vulcat.h"
+
+#include "base/error.h"
+#include "model/generator.h"
+#include "model/session.h"
+#include "text/streaming_decoder.h"
+#include "text/tokenizer.h"
+#include "vk/device_choice.h"
+#include "vk/instance.h"
+#include "vk/pipeline_library.h"
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <new>
+#include <optional>
+#include <string>
+
+struct VulcatContext_T {
+    VulcatLogFunction log = nullptr;
+    void* userData = nullptr;
+    std::string errorText;
+    std::optional<vulcat::vk::Instance> instance;
+    std::optional<vulcat::vk::Device> device;
+    std::optional<vulcat::vk::PipelineLibrary> pipelines;
+
+    vulcat::layers::Engine engine() { return {*device, *pipelines, device->capabilities()}; }
+    void write(VulcatLogLevel level, const std::string& message) const {
+        if (log != nullptr) log(userData, level, message.c_str());
+    }
+};
+
+struct VulcatModel_T {
+    VulcatContext context;
+    vulcat::text::Tokenizer tokenizer;
+    vulcat::model::DecoderModel decoder;
+};
+
+struct VulcatSession_T {
+    VulcatContext context;
+    vulcat::model::Session session;
+    vulcat::model::Generator generator;
+
+    VulcatSession_T(VulcatModel model, const vulcat::model::SessionOptions& options)
+        : context(model->context), session(model->decoder, options), generator(session, model->tokenizer) {}
+};
+
+struct VulcatTextStream_T {
+    VulcatContext context;
+    vulcat::text::StreamingDecoder decoder;
+    std::string text;
+};
+
+namespace vulcat::api {
+
+/// Runs `work`; what it throws becomes a result and a sentence in `errorText`.
+template <class Work>
+VulcatResult guard(std::string& errorText, Work&& work) {
+    try {
+        try {
+            work();
+            return VULCAT_SUCCESS;
+        } catch (const Error& error) {
+            errorText = error.what();
+            return static_cast<VulcatResult>(error.code());
+        } catch (const std::bad_alloc&) {
+            errorText = "the host has not enough memory";
+            return VULCAT_ERROR_OUT_OF_MEMORY;
+        } catch (const std::exception& error) {
+            errorText = error.what();
+            return VULCAT_ERROR_FAILURE;
+        } catch (...) {
+            errorText = "unknown failure";
+            return VULCAT_ERROR_FAILURE;
+        }
+    } catch (...) {  // no memory left for the sentence
+        return VULCAT_ERROR_OUT_OF_MEMORY;
+    }
+}
+
+/// The same for functions with a handle; `handle` is anything with a context, checked for null here.
+template <class Handle, class Work>
+VulcatResult guardHandle(Handle handle, Work&& work) {
+    if (handle == nullptr) return VULCAT_ERROR_INVALID_ARGUMENT;
+    if constexpr (std::is_same_v<Handle, VulcatContext>) {
+        return guard(handle->errorText, std::forward<Work>(work));
+    } else {
+        return guard(handle->context->errorText, std::forward<Work>(work));
+    }
+}
+
+inline void requireArgument(bool valid, const char* sentence) {
+    if (!valid) throw Error(Result::InvalidArgument, sentence);
+}
+
+/// A caller's struct, perhaps of an older or newer header: what is missing is zero, and what we do not know must be.
+template <class Struct>
+Struct readStruct(const Struct* given, const char* name) {
+    const std::string field = std::string(name) + ".structSize";
+    if (given == nullptr) throw Error(Result::InvalidArgument, std::string(name) + " must not be NULL");
+    if (given->structSize < sizeof(size_t) || given->structSize > 65536) {
+        throw Error(Result::InvalidArgument, field + " must be sizeof the struct");
+    }
+    const auto* bytes = reinterpret_cast<const unsigned char*>(given);
+    for (size_t i = sizeof(Struct); i < given->structSize; ++i) {
+        if (bytes[i] != 0) throw Error(Result::Unsupported, field + " names fields that this library does not know");
+    }
+    Struct result{};
+    std::memcpy(&result, given, std::min(given->structSize, sizeof(Struct)));
+    return result;
+}
+
+/// Gives a struct back to a caller, as much as its structSize has room for.
+template <class Struct>
+void writeStruct(Struct value, Struct* out, const char* name) {
+    if (out == nullptr) throw Error(Result::InvalidArgument, std::string(name) + " must not be NULL");
+    if (out->structSize < sizeof(size_t)) {
+        throw Error(Result::InvalidArgument, std::string(name) + ".structSize must be sizeof the struct");
+    }
+    value.structSize = out->structSize;
+    std::memcpy(out, &value, std::min(out->structSize, sizeof(Struct)));
+}
+
+/// Copies text into a fixed field, cut where it is too long, always terminated.
+inline void copyText(const std::string& text, char* out, size_t room) {
+    if (out == nullptr || room == 0) return;
+    const size_t length = std::min(text.size(), room - 1);
+    std::memcpy(out, text.data(), length);
+    out[length] = '\0';
+}
+
+}  // namespace vulcat::api

@@ -1,0 +1,114 @@
+#include "api/handles.h"
+
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+using namespace vulcat;
+
+namespace {
+
+/// Hands `count` elements to a caller who gave room for *room of them, or asks for the number with out NULL.
+template <class T>
+void copyOut(const T* from, size_t count, T* out, size_t* room, const char* what) {
+    const size_t given = *room;
+    *room = count;
+    if (out == nullptr) return;
+    if (given < count) {
+        throw Error(Result::InvalidArgument, std::string(what) + " has room for " + std::to_string(given) + ", but " +
+                                                 std::to_string(count) + " are needed");
+    }
+    std::copy_n(from, count, out);
+}
+
+void giveText(std::string made, VulcatTextStream stream, const char** text, size_t* bytes) {
+    stream->text = std::move(made);
+    *text = stream->text.c_str();
+    *bytes = stream->text.size();
+}
+
+}  // namespace
+
+VulcatResult vulcatLoadModel(VulcatContext context, const VulcatModelInfo* info, VulcatModel* model) {
+    return api::guardHandle(context, [&] {
+        const VulcatModelInfo known = api::readStruct(info, "info");
+        api::requireArgument(known.folder != nullptr, "info.folder must not be NULL");
+        api::requireArgument(model != nullptr, "model must not be NULL");
+        model::LoadProgress progress;
+        if (known.progress != nullptr) {
+            progress = [&known](uint64_t done, uint64_t total, std::string_view next) {
+                return known.progress(known.userData, done, total, std::string(next).c_str()) == 0;
+            };
+        }
+        // The tokenizer first: it is quick, and a folder without one should not be found out after the upload.
+        text::Tokenizer tokenizer{std::filesystem::path(known.folder)};
+        *model = new VulcatModel_T{context, std::move(tokenizer), {context->engine(), known.folder, progress}};
+    });
+}
+
+void vulcatDestroyModel(VulcatModel model) {
+    delete model;
+}
+
+VulcatResult vulcatModelProperties(VulcatModel model, VulcatModelProperties* properties) {
+    return api::guardHandle(model, [&] {
+        const format::ModelConfig& config = model->decoder.config();
+        VulcatModelProperties known{};
+        known.vocabularySize = static_cast<uint32_t>(config.vocabSize);
+        known.maxPositions = static_cast<uint32_t>(config.maxPositions);
+        known.layers = static_cast<uint32_t>(config.layers);
+        known.hiddenSize = static_cast<uint32_t>(config.hiddenSize);
+        known.bosToken = model::openingToken(config, model->tokenizer).value_or(-1);
+        known.weightsBytes = model->decoder.weightsBytes();
+        api::writeStruct(known, properties, "properties");
+    });
+}
+
+int vulcatModelEndsText(VulcatModel model, int32_t token) {
+    return model != nullptr && model::endsText(model->decoder.config(), model->tokenizer, token) ? 1 : 0;
+}
+
+VulcatResult vulcatTokenize(VulcatModel model, const char* text, size_t textBytes, int addBos, int32_t* tokens,
+                            size_t* count) {
+    return api::guardHandle(model, [&] {
+        api::requireArgument(text != nullptr || textBytes == 0, "text must not be NULL");
+        api::requireArgument(count != nullptr, "count must not be NULL");
+        const auto ids = model->tokenizer.encode(std::string_view(text, textBytes), addBos != 0);
+        copyOut(ids.data(), ids.size(), tokens, count, "tokens");
+    });
+}
+
+VulcatResult vulcatDetokenize(VulcatModel model, const int32_t* tokens, size_t count, char* text, size_t* bytes) {
+    return api::guardHandle(model, [&] {
+        api::requireArgument(tokens != nullptr || count == 0, "tokens must not be NULL");
+        api::requireArgument(bytes != nullptr, "bytes must not be NULL");
+        const std::string decoded = model->tokenizer.decode(std::span<const int32_t>(tokens, count));
+        copyOut(decoded.data(), decoded.size(), text, bytes, "text");
+    });
+}
+
+VulcatResult vulcatCreateTextStream(VulcatModel model, VulcatTextStream* stream) {
+    return api::guardHandle(model, [&] {
+        api::requireArgument(stream != nullptr, "stream must not be NULL");
+        *stream = new VulcatTextStream_T{model->context, text::StreamingDecoder(model->tokenizer), {}};
+    });
+}
+
+void vulcatDestroyTextStream(VulcatTextStream stream) {
+    delete stream;
+}
+
+VulcatResult vulcatTextStreamPush(VulcatTextStream stream, int32_t token, const char** text, size_t* bytes) {
+    return api::guardHandle(stream, [&] {
+        api::requireArgument(text != nullptr && bytes != nullptr, "text and bytes must not be NULL");
+        giveText(stream->decoder.feed(token), stream, text, bytes);
+    });
+}
+
+VulcatResult vulcatTextStreamFlush(VulcatTextStream stream, const char** text, size_t* bytes) {
+    return api::guardHandle(stream, [&] {
+        api::requireArgument(text != nullptr && bytes != nullptr, "text and bytes must not be NULL");
+        giveText(stream->decoder.finish(), stream, text, bytes);
+    });
+}

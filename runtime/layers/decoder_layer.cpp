@@ -1,0 +1,23 @@
+#include "layers/decoder_layer.h"
+
+namespace vulcat::layers {
+
+DecoderLayer::DecoderLayer(const Engine& engine, WeightSink& sink, const format::TensorStore& store,
+                           const format::ModelConfig& config, int layer)
+    : hiddenSize_(static_cast<uint32_t>(config.hiddenSize)),
+      attentionNorm_(engine, sink, store, format::inputNormName(layer), hiddenSize_, config.rmsNormEps),
+      attention_(engine, sink, store, config, layer),
+      mlpNorm_(engine, sink, store, format::postAttentionNormName(layer), hiddenSize_, config.rmsNormEps),
+      mlp_(engine, sink, store, config, layer) {}
+
+void DecoderLayer::record(vk::Recorder& recorder, const Activations& activations, const LayerCache& cache,
+                          const vk::BufferView& ropeTable, Span span) const {
+    const vk::BufferView hidden = rowsOf(activations.hidden, span.rows, hiddenSize_);
+    const vk::BufferView normed = rowsOf(activations.normed, span.rows, hiddenSize_);
+    attentionNorm_.record(recorder, hidden, normed, span.rows);
+    attention_.record(recorder, activations, cache, ropeTable, span);
+    mlpNorm_.record(recorder, hidden, normed, span.rows);
+    mlp_.record(recorder, activations, span);
+}
+
+}  // namespace vulcat::layers

@@ -1,0 +1,26 @@
+#pragma once
+// One layer of a Llama decoder: norm, attention, residual, norm, MLP, residual.
+
+#include "layers/attention.h"
+#include "layers/mlp.h"
+#include "layers/norm.h"
+
+namespace vulcat::layers {
+
+class DecoderLayer {
+  public:
+    DecoderLayer(const Engine& engine, WeightSink& sink, const format::TensorStore& store,
+                 const format::ModelConfig& config, int layer);
+
+    void record(vk::Recorder& recorder, const Activations& activations, const LayerCache& cache,
+                const vk::BufferView& ropeTable, Span span) const;
+
+  private:
+    uint32_t hiddenSize_;
+    Norm attentionNorm_;
+    Attention attention_;
+    Norm mlpNorm_;
+    Mlp mlp_;
+};
+
+}  // namespace vulcat::layers

@@ -1,0 +1,48 @@
+#pragma once
+// The tensors of linears that share an input, as the upload wants them: read, checked, stacked, still in host memory.
+
+#include "format/model_config.h"
+#include "format/names.h"
+#include "format/safetensors.h"
+#include "kernels/linear_weights.h"
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace vulcat::layers {
+
+/// Codes and float weights stay in the mapped file, so the store must outlive the source; only float weights of
+/// different dtypes in one stack are widened to float32 in memory.
+class LinearSource {
+  public:
+    /// Precondition: at least one linear, all with the same number of columns; weightBits is 4, 8 or 16 (floats).
+    /// Errors: InvalidFile naming the tensor whose shape, dtype, codes, scales or sums are wrong, or that holds a float
+    /// that is not finite.
+    LinearSource(const format::TensorStore& store, std::span<const format::LinearInfo> linears, int weightBits,
+                 int groupSize);
+
+    const kernels::LinearShape& shape() const { return shape_; }
+    std::vector<kernels::LinearPart> parts() const;
+
+  private:
+    struct Part {
+        uint32_t rows = 0;
+        std::span<const std::byte> codes;  ///< in the file, or in `widened`
+        std::vector<float> widened;
+        std::vector<float> scales;
+        std::vector<int32_t> codeSums;
+        std::vector<float> bias;
+    };
+    void readIntegers(const format::TensorStore& store, std::span<const format::LinearInfo> linears, int bits);
+    void readFloats(const format::TensorStore& store, std::span<const format::LinearInfo> linears);
+
+    kernels::LinearShape shape_;
+    std::vector<Part> parts_;
+};
+
+/// A vector of `width` floats: a norm's gamma or a bias. Errors: InvalidFile as above.
+std::vector<float> readVector(const format::TensorStore& store, std::string_view name, uint64_t width);
+
+}  // namespace vulcat::layers

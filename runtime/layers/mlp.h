@@ -1,0 +1,27 @@
+#pragma once
+// The second half of a decoder layer after its norm: hidden += W_down (silu(W_gate normed) * W_up normed).
+
+#include "layers/activations.h"
+#include "layers/site.h"
+
+#include "kernels/swiglu.h"
+
+namespace vulcat::layers {
+
+class Mlp {
+  public:
+    Mlp(const Engine& engine, WeightSink& sink, const format::TensorStore& store, const format::ModelConfig& config,
+        int layer);
+
+    /// Reads activations.normed, adds to activations.hidden.
+    void record(vk::Recorder& recorder, const Activations& activations, Span span) const;
+
+  private:
+    uint32_t hiddenSize_;
+    uint32_t width_;
+    Site gateUp_;
+    kernels::SwiGlu swiGlu_;
+    Site down_;
+};
+
+}  // namespace vulcat::layers

@@ -1,0 +1,27 @@
+#include "layers/site.h"
+
+#include "layers/linear_source.h"
+
+namespace vulcat::layers {
+namespace {
+
+LinearSource sourceOf(const format::TensorStore& store, const format::ModelConfig& config, int layer,
+                      format::SiteKind kind) {
+    const format::SiteRecipe recipe = config.recipe(format::siteName(layer, kind));
+    return LinearSource(store, format::siteLinears(config, layer, kind), recipe.weightBits, recipe.groupSize);
+}
+
+}  // namespace
+
+Site::Site(const Engine& engine, WeightSink& sink, const format::TensorStore& store, const format::ModelConfig& config,
+           int layer, format::SiteKind kind)
+    : input_(engine, sink, store, format::siteName(layer, kind), config.recipe(format::siteName(layer, kind)),
+             static_cast<uint32_t>(format::siteWidth(config, kind))),
+      linear_(engine, sink, sourceOf(store, config, layer, kind), input_.quantises()) {}
+
+void Site::record(vk::Recorder& recorder, const vk::BufferView& x, const vk::BufferView& y, uint32_t rows,
+                  bool accumulate, const SiteScratch& scratch) const {
+    linear_.record(recorder, input_.record(recorder, x, rows, scratch), y, rows, accumulate);
+}
+
+}  // namespace vulcat::layers

@@ -1,0 +1,26 @@
+#pragma once
+// A site of a layer: its transform and quantiser together with the linears that share them.
+
+#include "layers/linear.h"
+#include "layers/transform_site.h"
+
+#include "format/model_config.h"
+#include "format/names.h"
+
+namespace vulcat::layers {
+
+class Site {
+  public:
+    Site(const Engine& engine, WeightSink& sink, const format::TensorStore& store, const format::ModelConfig& config,
+         int layer, format::SiteKind kind);
+
+    /// y [rows, outputs] (+)= W T x + b.
+    void record(vk::Recorder& recorder, const vk::BufferView& x, const vk::BufferView& y, uint32_t rows,
+                bool accumulate, const SiteScratch& scratch) const;
+
+  private:
+    TransformSite input_;
+    Linear linear_;
+};
+
+}  // namespace vulcat::layers

@@ -1,0 +1,62 @@
+#include "layers/transform_site.h"
+
+#include "layers/upload.h"
+
+#include "format/transform.h"
+
+namespace vulcat::layers {
+
+TransformSite::TransformSite(const Engine& engine, WeightSink& sink, const format::TensorStore& store,
+                             std::string_view site, const format::SiteRecipe& recipe, uint32_t width)
+    : width_(width) {
+    const format::Transform transform = format::readTransform(store, site, recipe, width);
+    if (transform.hasBlocks()) {
+        const auto block = static_cast<uint32_t>(transform.block);
+        blocks_.emplace(engine.device, engine.pipelines, engine.allowed, width, block);
+        blockWords_ =
+            uploadWords(sink, kernels::BlockTransform::layOut(width, block, transform.blocks, transform.tail));
+    }
+    const auto stride = static_cast<uint32_t>(transform.mixStride);
+    const auto core = static_cast<uint32_t>(transform.mixCore);
+    if (transform.hasMix() && core > 1) {
+        mixCore_.emplace(engine.device, engine.pipelines, engine.allowed, width, core, stride);
+        mixMatrix_ = uploadFloats(sink, kernels::MixDense::layOut(core, transform.mixMatrix));
+    }
+    if (transform.hasMix() && transform.mixPower() > 0) {
+        mixHadamard_.emplace(engine.device, engine.pipelines, engine.allowed, width, 1u << transform.mixPower(),
+                             stride * core);
+    }
+    if (recipe.activationBits < 16) {
+        const kernels::ActivationFormat format{static_cast<uint32_t>(recipe.activationBits),
+                                               recipe.activationBits == 8 || recipe.activationSymmetric};
+        quantise_.emplace(engine.device, engine.pipelines, engine.allowed, format);
+    }
+}
+
+SiteInput TransformSite::record(vk::Recorder& recorder, const vk::BufferView& x, uint32_t rows,
+                                const SiteScratch& scratch) const {
+    const uint64_t sizeBytes = uint64_t{rows} * width_ * sizeof(float);
+    const vk::BufferView first = scratch.first.part(0, sizeBytes);
+    const vk::BufferView second = scratch.second.part(0, sizeBytes);
+    vk::BufferView current = x;
+    if (blocks_) {
+        blocks_->record(recorder, {current, blockWords_, first, rows});
+        current = first;
+    }
+    if (mixCore_) {
+        const vk::BufferView& target = blocks_ ? second : first;
+        mixCore_->record(recorder, {current, mixMatrix_, target, rows});
+        current = target;
+    }
+    if (mixHadamard_) {
+        // In place, but for the site's own input: that is the caller's.
+        const vk::BufferView target = blocks_ || mixCore_ ? current : first;
+        mixHadamard_->record(recorder, {current, target, rows});
+        current = target;
+    }
+    if (!quantise_) return {current, nullptr};
+    quantise_->record(recorder, {current, *scratch.codes, rows});
+    return {current, scratch.codes};
+}
+
+}  // namespace vulcat::layers

@@ -1,0 +1,54 @@
+#pragma once
+// The input of a site: x' = MIX . B x, then the activation quantiser, as the site's recipe says (format/transform.h).
+
+#include "layers/engine.h"
+
+#include "format/model_config.h"
+#include "format/safetensors.h"
+#include "kernels/block_transform.h"
+#include "kernels/mix_dense.h"
+#include "kernels/mix_hadamard.h"
+#include "kernels/quantise_rows.h"
+#include "vk/recorder.h"
+
+#include <optional>
+#include <string_view>
+
+namespace vulcat::layers {
+
+/// What the linears of a site read: codes where activations are quantised, floats where they are not.
+struct SiteInput {
+    vk::BufferView floats;                          ///< [rows, K] float32
+    const kernels::QuantisedRows* codes = nullptr;  ///< null: use the floats
+};
+
+/// Memory that every site uses in turn; its contents live until the next site is recorded.
+struct SiteScratch {
+    vk::BufferView first;                           ///< [rows, K] float32 at least; must not overlap the site's input
+    vk::BufferView second;                          ///< likewise, nor `first`
+    const kernels::QuantisedRows* codes = nullptr;  ///< for sites with quantised activations, of this site's width
+};
+
+class TransformSite {
+  public:
+    /// Errors: those of format::readTransform.
+    TransformSite(const Engine& engine, WeightSink& sink, const format::TensorStore& store, std::string_view site,
+                  const format::SiteRecipe& recipe, uint32_t width);
+
+    /// x [rows, width] is only read. The result refers to x or to the scratch.
+    SiteInput record(vk::Recorder& recorder, const vk::BufferView& x, uint32_t rows, const SiteScratch& scratch) const;
+
+    uint32_t width() const { return width_; }
+    bool quantises() const { return quantise_.has_value(); }
+
+  private:
+    uint32_t width_;
+    std::optional<kernels::BlockTransform> blocks_;
+    vk::BufferView blockWords_;
+    std::optional<kernels::MixDense> mixCore_;
+    vk::BufferView mixMatrix_;
+    std::optional<kernels::MixHadamard> mixHadamard_;
+    std::optional<kernels::QuantiseRows> quantise_;
+};
+
+}  // namespace vulcat::layers

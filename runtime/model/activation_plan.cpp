@@ -1,0 +1,111 @@
+#include "model/activation_plan.h"
+
+#include "format/names.h"
+
+#include <algorithm>
+
+namespace vulcat::model {
+namespace {
+
+constexpr VkDeviceSize kBlockBytes = 4u << 20;
+
+VkDeviceSize blockBytes(const layers::Engine& engine) {
+    return std::min<VkDeviceSize>(kBlockBytes, engine.device.limits().maxAllocation);
+}
+
+uint64_t widestSite(const format::ModelConfig& config) {
+    uint64_t width = 0;
+    for (format::SiteKind kind : format::kSites) width = std::max(width, format::siteWidth(config, kind));
+    return width;
+}
+
+bool quantisesActivations(const format::ModelConfig& config, format::SiteKind kind) {
+    for (int layer = 0; layer < config.layers; ++layer) {
+        if (config.recipe(format::siteName(layer, kind)).activationBits < 16) return true;
+    }
+    return false;
+}
+
+}  // namespace
+
+uint32_t ActivationPlan::maxRows(const layers::Engine& engine, const format::ModelConfig& config) {
+    const uint64_t widest = std::max({uint64_t{layers::attentionShape(config).qkvWidth()}, widestSite(config),
+                                      uint64_t{2} * static_cast<uint64_t>(config.intermediateSize)});
+    // A row of codes is shorter than one of floats but for its header of 16 bytes.
+    const uint64_t rows = engine.device.limits().maxStorageRange / ((widest + 4) * sizeof(float));
+    return static_cast<uint32_t>(std::clamp<uint64_t>(rows, 1, layers::kMaxRows));
+}
+
+uint32_t ActivationPlan::maxLogitRows(const layers::Engine& engine, const format::ModelConfig& config) {
+    constexpr uint64_t kMostBytes = 64u << 20;
+    const uint64_t bytes = std::min<uint64_t>(engine.device.limits().maxStorageRange, kMostBytes);
+    const uint64_t rows = bytes / (static_cast<uint64_t>(config.vocabSize) * sizeof(float));
+    return static_cast<uint32_t>(std::clamp<uint64_t>(rows, 1, layers::kMaxRows));
+}
+
+ActivationPlan::ActivationPlan(const layers::Engine& engine, const format::ModelConfig& config, uint32_t rows,
+                               uint32_t logitRows)
+    : device_(engine.device, vk::MemoryIntent::Device, blockBytes(engine)),
+      upload_(engine.device, vk::MemoryIntent::Upload, uint64_t{rows} * sizeof(uint32_t)),
+      readback_(engine.device, vk::MemoryIntent::Readback,
+                uint64_t{logitRows} * static_cast<uint64_t>(config.vocabSize) * sizeof(float)) {
+    const auto hidden = static_cast<uint64_t>(config.hiddenSize);
+    const auto vocabulary = static_cast<uint64_t>(config.vocabSize);
+    const auto intermediate = static_cast<uint64_t>(config.intermediateSize);
+    const kernels::AttentionShape shape = layers::attentionShape(config);
+
+    activations_.hidden = rowsOfWidth(rows, hidden);
+    activations_.normed = rowsOfWidth(rows, hidden);
+    activations_.qkv = rowsOfWidth(rows, shape.qkvWidth());
+    activations_.mixed = rowsOfWidth(rows, uint64_t{shape.heads} * shape.headDim);
+    activations_.gateUp = rowsOfWidth(rows, 2 * intermediate);
+    activations_.product = rowsOfWidth(rows, intermediate);
+    activations_.first = rowsOfWidth(rows, widestSite(config));
+    activations_.second = rowsOfWidth(rows, widestSite(config));
+    planCodes(engine, config, rows);
+
+    ids_ = upload_.allocate(uint64_t{rows} * sizeof(uint32_t));
+    headInput_ = rowsOfWidth(logitRows, hidden);
+    headNormed_ = rowsOfWidth(logitRows, hidden);
+    logits_ = rowsOfWidth(logitRows, vocabulary);
+    logitsHost_ = readback_.allocate(uint64_t{logitRows} * vocabulary * sizeof(float));
+}
+
+vk::BufferView ActivationPlan::rowsOfWidth(uint32_t rows, uint64_t width) {
+    return device_.allocate(rows * width * sizeof(float));
+}
+
+void ActivationPlan::planCodes(const layers::Engine& engine, const format::ModelConfig& config, uint32_t rows) {
+    // Sites run one after the other, so they share the memory; each has its own row length.
+    const auto widest = static_cast<uint32_t>(widestSite(config));
+    vk::BufferView storage;
+    for (format::SiteKind kind : format::kSites) {
+        if (!quantisesActivations(config, kind)) continue;
+        if (storage.size == 0) storage = device_.allocate(kernels::QuantisedRows::sizeBytes(rows, widest));
+        const auto width = static_cast<uint32_t>(format::siteWidth(config, kind));
+        auto& codes = codes_[static_cast<size_t>(kind)];
+        codes.emplace(engine.device, engine.allowed, storage.part(0, kernels::QuantisedRows::sizeBytes(rows, width)),
+                      rows, width);
+        activations_.codes[static_cast<size_t>(kind)] = &*codes;
+    }
+}
+
+KeyValueCache::KeyValueCache(const layers::Engine& engine, const format::ModelConfig& config, uint32_t contextLength)
+    : arena_(engine.device, vk::MemoryIntent::Device, blockBytes(engine)) {
+    const uint64_t bytes = uint64_t{contextLength} * layers::attentionShape(config).cacheWidth() * sizeof(float);
+    for (int layer = 0; layer < config.layers; ++layer) {
+        const vk::BufferView keys = arena_.allocate(bytes);
+        layers_.push_back({keys, arena_.allocate(bytes)});
+    }
+}
+
+uint64_t KeyValueCache::positionBytes(const format::ModelConfig& config) {
+    return 2 * static_cast<uint64_t>(config.layers) * layers::attentionShape(config).cacheWidth() * sizeof(float);
+}
+
+uint64_t KeyValueCache::maxContext(const layers::Engine& engine, const format::ModelConfig& config) {
+    return engine.device.limits().maxStorageRange /
+           (uint64_t{layers::attentionShape(config).cacheWidth()} * sizeof(float));
+}
+
+}  // namespace vulcat::model

@@ -1,0 +1,93 @@
+#include "model/decoder_model.h"
+
+#include "base/error.h"
+#include "format/names.h"
+#include "format/safetensors.h"
+
+#include <algorithm>
+#include <string>
+
+namespace vulcat::model {
+namespace {
+
+/// Large enough that a big model needs few allocations, small enough that a small one wastes little.
+VkDeviceSize blockBytes(const vk::Device& device, uint64_t totalBytes) {
+    constexpr uint64_t kSmallest = 1u << 20;
+    constexpr uint64_t kLargest = 64u << 20;
+    return std::min<uint64_t>(std::clamp(totalBytes, kSmallest, kLargest), device.limits().maxAllocation);
+}
+
+uint64_t tensorBytes(const format::TensorStore& store, std::string_view prefix) {
+    uint64_t sum = 0;
+    for (const format::TensorView& tensor : store.tensors()) {
+        if (tensor.name.starts_with(prefix)) sum += tensor.bytes.size();
+    }
+    return sum;
+}
+
+format::ModelConfig readChecked(const std::filesystem::path& folder, const format::TensorStore& store) {
+    format::ModelConfig config = format::readModelConfig(folder);
+    format::requireModelTensors(config, store);
+    return config;
+}
+
+}  // namespace
+
+/// What lives only while loading: the files and the count of bytes.
+struct DecoderModel::Loading {
+    format::TensorStore store;
+    const LoadProgress& progress;
+    uint64_t totalBytes;
+    uint64_t doneBytes = 0;
+
+    Loading(const std::filesystem::path& folder, const LoadProgress& report)
+        : store(folder), progress(report), totalBytes(tensorBytes(store, "")) {}
+
+    void next(std::string_view what, uint64_t finishedBytes) {
+        doneBytes += finishedBytes;
+        if (progress && !progress(doneBytes, totalBytes, what)) {
+            throw Error(Result::Cancelled, "loading the model was cancelled");
+        }
+    }
+};
+
+DecoderModel::DecoderModel(const layers::Engine& engine, const std::filesystem::path& folder,
+                           const LoadProgress& progress)
+    : DecoderModel(engine, Loading(folder, progress)) {}
+
+DecoderModel::DecoderModel(const layers::Engine& engine, Loading&& loading)
+    : engine_(engine),
+      config_(readChecked(loading.store.folder(), loading.store)),
+      arena_(engine.device, vk::MemoryIntent::Device, blockBytes(engine.device, loading.totalBytes)),
+      uploader_(std::make_unique<vk::Uploader>(engine.device)),
+      embedding_([&] {
+          loading.next("embedding", 0);
+          layers::WeightSink sink{arena_, *uploader_};
+          return layers::Embedding(engine_, sink, loading.store, config_);
+      }()),
+      layers_(loadLayers(loading)),
+      logits_([&] {
+          layers::WeightSink sink{arena_, *uploader_};
+          return layers::Logits(engine_, sink, loading.store, config_, embedding_);
+      }()) {
+    uploader_->finish();
+    uploader_.reset();
+    loading.store.checkUnchanged();
+    loading.next("ready", loading.totalBytes - loading.doneBytes);
+}
+
+std::vector<layers::DecoderLayer> DecoderModel::loadLayers(Loading& loading) {
+    layers::WeightSink sink{arena_, *uploader_};
+    uint64_t finished = tensorBytes(loading.store, format::kEmbeddingName);
+    std::vector<layers::DecoderLayer> result;
+    result.reserve(static_cast<size_t>(config_.layers));
+    for (int layer = 0; layer < config_.layers; ++layer) {
+        loading.next("layer " + std::to_string(layer + 1) + " of " + std::to_string(config_.layers), finished);
+        result.emplace_back(engine_, sink, loading.store, config_, layer);
+        finished = tensorBytes(loading.store, format::layerPrefix(layer) + ".");
+    }
+    loading.next("head", finished);
+    return result;
+}
+
+}  // namespace vulcat::model

@@ -1,0 +1,119 @@
+#include "model/sampling.h"
+
+#include "base/error.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace vulcat::model {
+
+uint64_t RandomStream::next() {
+    state_ += 0x9E3779B97F4A7C15u;
+    uint64_t z = state_;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}
+
+uint64_t RandomStream::below(uint64_t bound) {
+    const uint64_t value = next();
+    const uint64_t lowLow = (value & UINT32_MAX) * (bound & UINT32_MAX);
+    const uint64_t lowHigh = (value & UINT32_MAX) * (bound >> 32);
+    const uint64_t highLow = (value >> 32) * (bound & UINT32_MAX);
+    const uint64_t middle = (lowLow >> 32) + (lowHigh & UINT32_MAX) + highLow;  // below 2^64: no carry is lost
+    return (value >> 32) * (bound >> 32) + (lowHigh >> 32) + (middle >> 32);
+}
+
+uint64_t fixedPointExp(double x) {
+    constexpr uint64_t kOne = uint64_t{1} << 32;
+    if (!(x > 0.0)) return kOne;
+    if (x > 23.0) return 0;  // below 2^-33
+    // exp(-x) = 2^-t with t = x log2(e); one product and one conversion, so nothing a compiler could fuse.
+    const double t = x * 1.4426950408889634;
+    const auto fixed = static_cast<uint64_t>(std::ldexp(t, 32));
+    const uint64_t whole = fixed >> 32;
+    const uint64_t fraction = fixed & (kOne - 1);
+    // 2^-f = exp(-f ln 2), a Taylor series by Horner in Q32: r = 1 - a/1 (1 - a/2 (1 - a/3 (...))), a = f ln 2 <
+    // 0.6932.
+    constexpr uint64_t kLn2 = 2977044472u;  // round(ln 2 * 2^32)
+    const uint64_t a = (fraction * kLn2) >> 32;
+    uint64_t r = kOne;  // a r < 2^64 in every step
+    for (uint64_t k = 12; k >= 1; --k) r = kOne - ((a * r) >> 32) / k;
+    return r >> whole;
+}
+
+namespace {
+
+void checkLogits(std::span<const float> logits) {
+    if (logits.empty()) throw Error(Result::InvalidArgument, "sampling needs at least one logit");
+    for (size_t i = 0; i < logits.size(); ++i) {
+        if (std::isnan(logits[i])) {
+            throw Error(Result::WrongResult, "logit " + std::to_string(i) +
+                                                 " is not a number: the model's weights or the driver are damaged");
+        }
+    }
+}
+
+}  // namespace
+
+int32_t greedyChoice(std::span<const float> logits) {
+    checkLogits(logits);
+    return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+}
+
+Sampler::Sampler(const SamplingOptions& options) : options_(options), random_(options.seed) {
+    if (!(options.temperature >= 0.0f) || !std::isfinite(options.temperature)) {
+        throw Error(Result::InvalidArgument, "temperature must be a finite number of at least 0");
+    }
+    if (!(options.topP > 0.0f && options.topP <= 1.0f)) {
+        throw Error(Result::InvalidArgument, "topP must be above 0 and at most 1");
+    }
+}
+
+void Sampler::sortCandidates(std::span<const float> logits) {
+    candidates_.resize(logits.size());
+    std::iota(candidates_.begin(), candidates_.end(), 0);
+    auto likelier = [&](int32_t a, int32_t b) {
+        const float x = logits[static_cast<size_t>(a)];
+        const float y = logits[static_cast<size_t>(b)];
+        return x > y || (x == y && a < b);
+    };
+    const size_t keep = options_.topK == 0 ? candidates_.size() : std::min<size_t>(options_.topK, candidates_.size());
+    std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(keep), candidates_.end(),
+                      likelier);
+    candidates_.resize(keep);
+}
+
+int32_t Sampler::choose(std::span<const float> logits) {
+    if (options_.temperature == 0.0f || options_.topK == 1) return greedyChoice(logits);
+    checkLogits(logits);
+    sortCandidates(logits);
+    const double largest = logits[static_cast<size_t>(candidates_.front())];
+    if (!std::isfinite(largest)) return candidates_.front();
+
+    weights_.clear();
+    uint64_t total = 0;  // below 2^32 * 2^31: no overflow
+    for (int32_t id : candidates_) {
+        const double distance = largest - static_cast<double>(logits[static_cast<size_t>(id)]);
+        weights_.push_back(fixedPointExp(distance / static_cast<double>(options_.temperature)));
+        total += weights_.back();
+    }
+    if (options_.topP < 1.0f) {
+        const double enough = static_cast<double>(options_.topP) * static_cast<double>(total);
+        uint64_t reached = 0;
+        for (uint64_t weight : weights_) {
+            reached += weight;
+            if (static_cast<double>(reached) >= enough) break;
+        }
+        total = reached;
+    }
+    uint64_t drawn = random_.below(total);
+    for (size_t i = 0; i < weights_.size(); ++i) {
+        if (drawn < weights_[i]) return candidates_[i];
+        drawn -= weights_[i];
+    }
+    return candidates_.front();  // not reached: drawn < the sum of the weights
+}
+
+}  // namespace vulcat::model

@@ -1,0 +1,170 @@
+#include "model/session.h"
+
+#include "base/error.h"
+#include "kernels/rope_table.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+namespace vulcat::model {
+namespace {
+
+/// From this many rows on each layer is submitted on its own, so that no submission of a long prompt on a slow device
+/// runs into the seconds after which desktops kill it.
+constexpr uint32_t kRowsOfOneSubmission = 16;
+constexpr uint32_t kDefaultContext = 4096;
+
+uint32_t chooseContext(const DecoderModel& model, uint32_t asked) {
+    const format::ModelConfig& config = model.config();
+    const auto trained = static_cast<uint32_t>(config.maxPositions);
+    const uint64_t bindable = KeyValueCache::maxContext(model.engine(), config);
+    if (asked > trained) {
+        throw Error(Result::InvalidArgument, "a context of " + std::to_string(asked) + " tokens is longer than the " +
+                                                 std::to_string(trained) + " that the model was trained for");
+    }
+    if (asked > bindable) {
+        throw Error(Result::InvalidArgument, "a context of " + std::to_string(asked) + " tokens is longer than the " +
+                                                 std::to_string(bindable) +
+                                                 " whose keys the device can bind at once: ask for a shorter one");
+    }
+    if (asked != 0) return asked;
+    const uint64_t affordable = model.engine().device.limits().heapBytes / 4 / KeyValueCache::positionBytes(config);
+    const uint64_t chosen = std::min({uint64_t{trained}, uint64_t{kDefaultContext}, bindable, affordable});
+    return static_cast<uint32_t>(std::max<uint64_t>(chosen, 1));
+}
+
+uint32_t chooseRows(uint32_t asked, uint32_t most, uint32_t contextLength) {
+    return std::min({asked == 0 ? most : asked, most, contextLength});
+}
+
+vk::BufferView uploadTable(const DecoderModel& model, vk::Arena& arena, uint32_t positions) {
+    const format::ModelConfig& config = model.config();
+    const std::vector<float> table =
+        kernels::ropeTable(static_cast<uint32_t>(config.headDim), config.ropeTheta, config.ropeScaling, positions);
+    vk::Uploader uploader(model.engine().device);
+    const vk::BufferView view = arena.allocate(table.size() * sizeof(float));
+    uploader.write(view, std::span<const float>(table));
+    uploader.finish();
+    return view;
+}
+
+}  // namespace
+
+Session::Session(const DecoderModel& model, const SessionOptions& options)
+    : model_(model),
+      contextLength_(chooseContext(model, options.contextLength)),
+      chunkRows_(
+          chooseRows(options.chunkRows, ActivationPlan::maxRows(model.engine(), model.config()), contextLength_)),
+      logitRows_(chooseRows(std::max(options.logitRows, 1u),
+                            ActivationPlan::maxLogitRows(model.engine(), model.config()), chunkRows_)),
+      plan_(model.engine(), model.config(), chunkRows_, logitRows_),
+      cache_(model.engine(), model.config(), contextLength_),
+      tableArena_(model.engine().device, vk::MemoryIntent::Device, 4096),
+      ropeTable_(uploadTable(model, tableArena_, contextLength_)),
+      recorder_(model.engine().device) {
+    if (options.warmUp) warmUp();
+}
+
+std::vector<float> Session::forward(std::span<const int32_t> tokens, LogitsRows which) {
+    requireRoom(tokens);
+    std::vector<float> logits;
+    uint32_t position = position_;
+    for (size_t begin = 0; begin < tokens.size(); begin += chunkRows_) {
+        const auto chunk = tokens.subspan(begin, std::min<size_t>(chunkRows_, tokens.size() - begin));
+        const auto rows = static_cast<uint32_t>(chunk.size());
+        recorder_.begin();
+        runChunk(chunk, position);
+        if (which == LogitsRows::All) {
+            for (uint32_t row = 0; row < rows; row += logitRows_) {
+                if (row != 0) recorder_.begin();
+                readLogits(row, std::min(logitRows_, rows - row), logits);
+            }
+        } else if (begin + rows == tokens.size()) {
+            readLogits(rows - 1, 1, logits);
+        } else {
+            submit();
+        }
+        position += rows;
+    }
+    position_ = position;
+    return logits;
+}
+
+void Session::requireRoom(std::span<const int32_t> tokens) const {
+    if (tokens.empty()) throw Error(Result::InvalidArgument, "a forward pass needs at least one token");
+    const uint32_t room = contextLength_ - position_;
+    if (tokens.size() > room) {
+        throw Error(Result::InvalidArgument, std::to_string(tokens.size()) + " tokens do not fit: the context of " +
+                                                 std::to_string(contextLength_) + " has room for " +
+                                                 std::to_string(room) + "; truncate it or make a longer session");
+    }
+    for (int32_t token : tokens) {
+        if (token < 0 || token >= model_.config().vocabSize) {
+            throw Error(Result::InvalidArgument, "token " + std::to_string(token) + " is outside the vocabulary of " +
+                                                     std::to_string(model_.config().vocabSize));
+        }
+    }
+}
+
+void Session::runChunk(std::span<const int32_t> tokens, uint32_t position) {
+    const auto rows = static_cast<uint32_t>(tokens.size());
+    const layers::Activations& activations = plan_.activations();
+    std::memcpy(plan_.ids().mapped, tokens.data(), tokens.size_bytes());
+    model_.embedding().record(
+        recorder_, plan_.ids().part(0, tokens.size_bytes()),
+        layers::rowsOf(activations.hidden, rows, static_cast<uint32_t>(model_.config().hiddenSize)), rows);
+    for (size_t i = 0; i < model_.layers().size(); ++i) {
+        model_.layers()[i].record(recorder_, activations, cache_.layer(i), ropeTable_, {rows, position});
+        if (rows >= kRowsOfOneSubmission) {
+            submit();
+            recorder_.begin();
+        }
+    }
+}
+
+void Session::readLogits(uint32_t firstRow, uint32_t rows, std::vector<float>& logits) {
+    const auto width = static_cast<uint32_t>(model_.config().hiddenSize);
+    const auto vocabulary = static_cast<uint32_t>(model_.config().vocabSize);
+    const vk::BufferView input = layers::rowsOf(plan_.headInput(), rows, width);
+    const vk::BufferView device = layers::rowsOf(plan_.logits(), rows, vocabulary);
+    const vk::BufferView host = layers::rowsOf(plan_.logitsHost(), rows, vocabulary);
+    // Copied, since a row in the middle of `hidden` need not keep the alignment of storage bindings.
+    recorder_.copy(plan_.activations().hidden.part(uint64_t{firstRow} * width * sizeof(float), input.size), input);
+    model_.logits().record(recorder_, model_.embedding(), input, layers::rowsOf(plan_.headNormed(), rows, width),
+                           device, rows);
+    recorder_.copy(device, host);
+    submit();
+    const size_t before = logits.size();
+    logits.resize(before + size_t{rows} * vocabulary);
+    std::memcpy(logits.data() + before, host.mapped, host.size);
+}
+
+void Session::submit() {
+    recorder_.end();
+    model_.engine().device.submitAndWait(recorder_);
+    if (profiler_ != nullptr) profiler_->collect();
+}
+
+void Session::warmUp() {
+    const std::vector<int32_t> tokens(std::min<uint32_t>(chunkRows_, 2 * kRowsOfOneSubmission), 0);
+    forward(tokens, LogitsRows::All);
+    reset();
+    forward(std::span(tokens).first(1), LogitsRows::Last);
+    reset();
+}
+
+void Session::truncate(uint32_t position) {
+    if (position > position_) {
+        throw Error(Result::InvalidArgument, "the session holds " + std::to_string(position_) +
+                                                 " tokens and cannot keep the first " + std::to_string(position));
+    }
+    position_ = position;
+}
+
+void Session::profileWith(vk::Profiler* profiler) {
+    profiler_ = profiler;
+    recorder_.profileWith(profiler);
+}
+
+}  // namespace vulcat::model

@@ -1,0 +1,75 @@
+#pragma once
+// One token sequence on a model: its key-value cache and the memory of its forward passes.
+
+#include "model/activation_plan.h"
+#include "model/decoder_model.h"
+
+#include "vk/profiler.h"
+#include "vk/recorder.h"
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace vulcat::model {
+
+struct SessionOptions {
+    /// Positions to hold. 0: as many as the model was trained for, but at most 4096 and no more than the device holds
+    /// in a quarter of its memory.
+    uint32_t contextLength = 0;
+    uint32_t chunkRows = 0;  ///< most tokens in one pass; 0 and larger values: layers::kMaxRows
+    uint32_t logitRows = 1;  ///< rows of logits computed at once when all are asked for; costs memory, saves time
+    bool warmUp = true;      ///< run each pipeline once, since some drivers compile only then
+};
+
+enum class LogitsRows {
+    Last,  ///< of the last token: [vocabulary]
+    All,   ///< of every token given: [tokens, vocabulary]
+};
+
+/// All pipelines and memory are made in the constructor, none later. The model must outlive it.
+class Session {
+  public:
+    /// Errors: InvalidArgument for a context the model or the device cannot hold, OutOfMemory.
+    explicit Session(const DecoderModel& model, const SessionOptions& options = {});
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+
+    /// Appends the tokens and returns logits. Long prompts run in chunks; the result does not depend on where they
+    /// are cut but for rounding. On an error nothing is appended.
+    /// Errors: InvalidArgument for no tokens, a token outside the vocabulary, or more than the context holds.
+    std::vector<float> forward(std::span<const int32_t> tokens, LogitsRows which = LogitsRows::Last);
+
+    uint32_t position() const { return position_; }  ///< tokens held
+    uint32_t contextLength() const { return contextLength_; }
+    uint32_t chunkRows() const { return chunkRows_; }
+    const DecoderModel& model() const { return model_; }
+
+    void reset() { position_ = 0; }
+    /// Keeps the first `position` tokens. Errors: InvalidArgument when there are fewer.
+    void truncate(uint32_t position);
+
+    /// Collects the times of all later dispatches; null stops it.
+    void profileWith(vk::Profiler* profiler);
+
+  private:
+    void requireRoom(std::span<const int32_t> tokens) const;
+    void runChunk(std::span<const int32_t> tokens, uint32_t position);
+    void readLogits(uint32_t firstRow, uint32_t rows, std::vector<float>& logits);
+    void submit();
+    void warmUp();
+
+    const DecoderModel& model_;
+    uint32_t contextLength_;
+    uint32_t chunkRows_;
+    uint32_t logitRows_;
+    ActivationPlan plan_;
+    KeyValueCache cache_;
+    vk::Arena tableArena_;
+    vk::BufferView ropeTable_;
+    vk::Recorder recorder_;
+    vk::Profiler* profiler_ = nullptr;
+    uint32_t position_ = 0;
+};
+
+}  // namespace vulcat::model

@@ -1,0 +1,18 @@
+# layers, model, api
+if(NOT TARGET vulcat_model OR NOT TARGET vulcat_test_gpu)
+  return()
+endif()
+
+vulcat_test(NAME model_sampling_test SOURCES model_sampling_test.cpp LIBS vulcat_model)
+vulcat_test(NAME model_stories_test SOURCES model_stories_test.cpp LIBS vulcat_model vulcat_test_gpu GPU)
+vulcat_test(NAME model_errors_test SOURCES model_errors_test.cpp model_folder.cpp LIBS vulcat_model vulcat_test_gpu GPU)
+if(TARGET vulcat_calibrate)
+  vulcat_test(NAME model_oracle_test SOURCES model_oracle_test.cpp model_folder.cpp
+    LIBS vulcat_model vulcat_calibrate vulcat_test_gpu GPU)
+endif()
+
+# The C header is C99 to the letter, for a program that knows nothing else of vulcat.
+enable_language(C)
+vulcat_test(NAME api_test SOURCES api_test.cpp api_c99.c api_readme_example.cpp LIBS vulcat_api GPU)
+set_source_files_properties(api_c99.c PROPERTIES COMPILE_OPTIONS "-std=c99;-pedantic;-Werror")
+set_source_files_properties(api_readme_example.cpp PROPERTIES COMPILE_OPTIONS "-std=c++17;-pedantic;-Werror")
