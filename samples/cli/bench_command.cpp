@@ -1,0 +1,140 @@
+// vulcat bench: prompt and generation speed of a model, or the speed of single kernels.
+
+#include "cli/command.h"
+#include "cli/exit_code.h"
+#include "cli/gpu_model.h"
+#include "cli/kernel_bench.h"
+#include "cli/terminal.h"
+
+#include "model/session.h"
+#include "vk/profiler.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <memory>
+
+namespace vulcat::cli {
+namespace {
+
+struct Arguments {
+    std::filesystem::path folder;
+    std::string device = "auto";
+    std::string format = "md";
+    uint32_t prompt = 512, generate = 128, repetitions = 5;
+    bool profile = false;
+    bool kernels = false;
+    std::vector<std::string> shapes{"4096x4096", "14336x4096", "4096x14336"};
+    std::vector<uint32_t> rows{1, 512};
+    std::vector<std::string> types{"w4a16-g128", "w4a8", "w4a4", "w4a4-g128"};
+    double seconds = 0.5;
+};
+
+/// Random tokens: speed does not depend on which.
+std::vector<int32_t> someTokens(const format::ModelConfig& config, uint32_t count) {
+    std::vector<int32_t> tokens(count);
+    uint32_t state = 1;
+    for (int32_t& token : tokens) {
+        state = state * 1664525u + 1013904223u;
+        token = static_cast<int32_t>((state >> 8) % static_cast<uint32_t>(config.vocabSize));
+    }
+    return tokens;
+}
+
+double seconds(const std::function<void()>& work) {
+    const auto begin = std::chrono::steady_clock::now();
+    work();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+/// Adds a row: median, and the standard deviation, of tokens/s over the repetitions; one run before does not count.
+void measure(Table& table, const Arguments& a, const std::string& test, uint32_t tokens, const std::function<void()>& run) {
+    run();
+    std::vector<double> rates;
+    for (uint32_t i = 0; i < a.repetitions; ++i) {
+        if (interrupted.load()) throw Error(Result::Cancelled, "interrupted");
+        rates.push_back(tokens / std::max(seconds(run), 1e-9));
+    }
+    std::sort(rates.begin(), rates.end());
+    double mean = 0, square = 0;
+    for (double r : rates) mean += r / static_cast<double>(rates.size());
+    for (double r : rates) square += (r - mean) * (r - mean) / static_cast<double>(rates.size());
+    table.add({test, fixed(rates[rates.size() / 2], 2), fixed(std::sqrt(square), 2)});
+}
+
+void printProfile(vk::Profiler& profiler) {
+    double total = 0;
+    for (const auto& [label, entry] : profiler.entries()) total += entry.totalNs;
+    std::vector<std::pair<std::string, vk::Profiler::Entry>> entries(profiler.entries().begin(), profiler.entries().end());
+    std::sort(entries.begin(), entries.end(), [](const auto& x, const auto& y) { return x.second.totalNs > y.second.totalNs; });
+    Table table({"kernel", "dispatches", "us each", "share"});
+    for (const auto& [label, entry] : entries)
+        table.add({label, std::to_string(entry.count), fixed(1e-3 * entry.totalNs / static_cast<double>(entry.count), 1), fixed(100 * entry.totalNs / total, 1) + " %"});
+    std::fputs(("\n" + table.markdown()).c_str(), stdout);
+}
+
+int benchModel(const Arguments& a) {
+    if (a.folder.empty()) throw Error(Result::InvalidArgument, "give MODEL_DIR, or --kernels to measure single kernels");
+    OpenDevice device(a.device);
+    const GpuModel gpu(device, a.folder);
+    const format::ModelConfig& config = gpu.model().config();
+    const uint32_t context = std::min(static_cast<uint32_t>(config.maxPositions), std::max(a.prompt, a.generate));
+    model::Session session(gpu.model(), {.contextLength = context});
+    const std::vector<int32_t> tokens = someTokens(config, context);
+    const uint32_t prompt = std::min(a.prompt, context), generate = std::min(a.generate, context);
+    Table table({"test", "tokens/s", "+-"});
+    const auto decode = [&] {
+        session.reset();
+        for (uint32_t i = 0; i < generate; ++i) session.forward(std::span(tokens).subspan(i, 1));
+    };
+    if (prompt > 0)
+        measure(table, a, "pp" + std::to_string(prompt), prompt, [&] {
+            session.reset();
+            session.forward(std::span(tokens).first(prompt));
+        });
+    if (generate > 0) measure(table, a, "tg" + std::to_string(generate), generate, decode);
+    std::fputs(table.format(a.format).c_str(), stdout);
+    if (a.profile && generate > 0) {
+        vk::Profiler profiler(device.device());
+        session.profileWith(&profiler);
+        decode();
+        session.profileWith(nullptr);
+        printProfile(profiler);
+    }
+    return kExitOk;
+}
+
+int benchKernelList(const Arguments& a) {
+    KernelBenchOptions options;
+    for (const std::string& shape : a.shapes) options.shapes.push_back(parseKernelShape(shape));
+    options.rows = a.rows;
+    options.formats = a.types;
+    options.secondsEach = a.seconds;
+    OpenDevice device(a.device);
+    std::fputs(benchKernels(device.device(), options).format(a.format).c_str(), stdout);
+    return kExitOk;
+}
+
+}  // namespace
+
+void addBenchCommand(CLI::App& app, Action& chosen) {
+    auto* command = app.add_subcommand("bench", "Measure a model's tokens/s, or single kernels in ms, GB/s and GOP/s");
+    auto a = std::make_shared<Arguments>();
+    command->add_option("MODEL_DIR", a->folder, "Model folder, float or calibrated");
+    command->add_option("-d,--device", a->device, "auto, or an index, a UUID, or part of a name of `vulcat devices`")->capture_default_str();
+    command->add_option("-p,--n-prompt", a->prompt, "Tokens of the prompt test (pp); 0: leave it out")->capture_default_str();
+    command->add_option("-n,--n-gen", a->generate, "Tokens of the generation test (tg); 0: leave it out")->capture_default_str();
+    command->add_option("-r,--repetitions", a->repetitions, "Runs of each test; the median is printed")->check(CLI::Range(1, 1000))->capture_default_str();
+    command->add_flag("--profile", a->profile, "Also print each kernel's time in generation");
+    command->add_flag("--kernels", a->kernels, "Measure single kernels instead of a model");
+    command->add_option("--shapes", a->shapes, "With --kernels: OUTPUTSxINPUTS, ...")->delimiter(',')->capture_default_str();
+    command->add_option("--rows", a->rows, "With --kernels: tokens at once, M, ...")->delimiter(',')->check(CLI::Range(1, 512))->capture_default_str();
+    command->add_option("--types", a->types, "With --kernels: w4a4, w4a8, w4a16, w8a8, w8a16, w16a16, with -g32, -g64 or -g128 for group scales")
+        ->delimiter(',')->capture_default_str();
+    command->add_option("--seconds", a->seconds, "With --kernels: seconds of measuring each entry")->check(CLI::Range(0.0, 60.0))->capture_default_str();
+    command->add_option("-o,--output,--format", a->format, "Output format")->check(CLI::IsMember({"md", "csv", "json"}))->capture_default_str();
+    command->callback([a, &chosen] { chosen = [a] { return a->kernels ? benchKernelList(*a) : benchModel(*a); }; });
+}
+
+}  // namespace vulcat::cli

@@ -1,0 +1,131 @@
+// vulcat inspect: what a model folder holds: shapes, recipe, bits per weight, and the calibration report.
+
+#include "cli/command.h"
+#include "cli/exit_code.h"
+#include "cli/site_table.h"
+#include "cli/terminal.h"
+
+#include "calibrate/report.h"
+#include "format/model_config.h"
+#include "format/names.h"
+#include "format/safetensors.h"
+
+#include <nlohmann/json.hpp>
+
+#include <cstdio>
+#include <fstream>
+#include <memory>
+
+namespace vulcat::cli {
+namespace {
+
+struct Totals {
+    uint64_t bytes = 0;            ///< all tensors
+    uint64_t quantisedBytes = 0;   ///< codes, scales, sums
+    uint64_t quantisedWeights = 0;
+    uint64_t transformBytes = 0;
+    uint64_t parameters = 0;       ///< weights of any kind; a transform is none
+};
+
+bool endsWithAny(std::string_view name, std::initializer_list<std::string_view> ends) {
+    for (std::string_view end : ends)
+        if (name.ends_with(end)) return true;
+    return false;
+}
+
+Totals countTensors(const format::ModelConfig& config, const format::TensorStore& store) {
+    Totals totals;
+    for (const format::TensorView& tensor : store.tensors()) {
+        totals.bytes += tensor.bytes.size();
+        if (tensor.name.find(".transform.") != std::string_view::npos)
+            totals.transformBytes += tensor.bytes.size();
+        else if (endsWithAny(tensor.name, {".codes", ".scales", ".code_sums"}))
+            totals.quantisedBytes += tensor.bytes.size();
+        else
+            totals.parameters += tensor.elements();
+    }
+    for (int layer = 0; layer < config.layers; ++layer)
+        for (format::SiteKind kind : format::kSites) {
+            if (config.recipe(format::siteName(layer, kind)).weightBits == 16) continue;
+            for (const format::LinearInfo& linear : format::siteLinears(config, layer, kind))
+                totals.quantisedWeights += linear.rows * linear.columns;
+        }
+    totals.parameters += totals.quantisedWeights;
+    return totals;
+}
+
+std::string shapeText(const format::TensorView& tensor) {
+    std::string text;
+    for (uint64_t size : tensor.shape) text += (text.empty() ? "" : " x ") + std::to_string(size);
+    return text.empty() ? "scalar" : text;
+}
+
+void printSummary(const format::ModelConfig& config, const Totals& totals) {
+    const auto line = [](const char* name, const std::string& value) { std::printf("%-18s %s\n", name, value.c_str()); };
+    line("layers", std::to_string(config.layers));
+    line("width", std::to_string(config.hiddenSize) + ", feed-forward " + std::to_string(config.intermediateSize));
+    line("heads", std::to_string(config.heads) + " of " + std::to_string(config.headDim) + ", key-value heads " + std::to_string(config.kvHeads));
+    line("vocabulary", std::to_string(config.vocabSize) + (config.tieWordEmbeddings ? ", embedding is also the head" : ""));
+    line("context", std::to_string(config.maxPositions) + " tokens");
+    line("parameters", std::to_string(totals.parameters));
+    line("tensors", humanBytes(totals.bytes));
+    const auto bits = [](uint64_t bytes, uint64_t weights) {
+        return fixed(8.0 * static_cast<double>(bytes) / static_cast<double>(weights), 3);
+    };
+    if (totals.parameters > 0) line("bits per weight", bits(totals.bytes, totals.parameters) + " over everything");
+    if (totals.quantisedWeights > 0)
+        line("", bits(totals.quantisedBytes, totals.quantisedWeights) + " in the " + std::to_string(totals.quantisedWeights) +
+                     " quantised ones, scales and sums included; transforms add " +
+                     bits(totals.transformBytes, totals.quantisedWeights));
+    if (config.quantization)
+        line("recipe", nlohmann::json::parse(config.quantization->recipeJson).value("weights", nlohmann::json::object()).dump() + " weights");
+    else
+        line("recipe", "none: a float model");
+}
+
+void printSites(const format::ModelConfig& config) {
+    Table table({"site", "weight bits", "group", "activation bits", "zero point", "block", "mix order", "mix stride"});
+    for (const auto& [name, r] : config.quantization->sites)
+        table.add({name, std::to_string(r.weightBits), r.groupSize == 0 ? "row" : std::to_string(r.groupSize), std::to_string(r.activationBits),
+                   r.activationBits == 4 && !r.activationSymmetric ? "yes" : "no", std::to_string(r.block), std::to_string(r.mixOrder),
+                   std::to_string(r.mixStride)});
+    std::printf("\n%s", table.markdown().c_str());
+}
+
+void printReport(const std::filesystem::path& path) {
+    std::ifstream file(path);
+    if (!file) return;
+    const nlohmann::json json = nlohmann::json::parse(file, nullptr, false);
+    if (json.is_discarded()) throw Error(Result::InvalidFile, path.string() + ": not JSON; calibrate again");
+    std::printf("\n%s", everySiteTable(calibrate::reportFromJson(json, path.string())).markdown().c_str());
+}
+
+int inspect(const std::filesystem::path& folder, bool listTensors) {
+    const format::ModelConfig config = format::readModelConfig(folder);
+    const format::TensorStore store(folder);
+    format::requireModelTensors(config, store);
+    printSummary(config, countTensors(config, store));
+    if (config.quantization) {
+        printSites(config);
+        printReport(folder / "calibration_report.json");
+    }
+    if (!listTensors) return kExitOk;
+    Table table({"tensor", "type", "shape", "bytes"});
+    for (const format::TensorView& tensor : store.tensors())
+        table.add({std::string(tensor.name), std::string(format::dtypeName(tensor.dtype)), shapeText(tensor), std::to_string(tensor.bytes.size())});
+    std::printf("\n%s", table.markdown().c_str());
+    return kExitOk;
+}
+
+}  // namespace
+
+void addInspectCommand(CLI::App& app, Action& chosen) {
+    auto* command = app.add_subcommand("inspect", "Show what a model folder holds: shapes, recipe, bits per weight, report");
+    auto folder = std::make_shared<std::filesystem::path>();
+    auto tensors = std::make_shared<bool>(false);
+    command->add_option("MODEL_DIR", *folder, "Model folder, float or calibrated")->required();
+    command->add_flag("--tensors", *tensors, "List every tensor");
+    command->callback([folder, tensors, &chosen] { chosen = [folder, tensors] { return inspect(*folder, *tensors); }; });
+}
+
+}  // namespace vulcat::cli

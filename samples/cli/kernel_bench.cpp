@@ -1,0 +1,254 @@
+#include "cli/kernel_bench.h"
+
+#include "cli/command.h"
+
+#include "kernels/block_transform.h"
+#include "kernels/float_linear.h"
+#include "kernels/float_weights.h"
+#include "kernels/integer_linear.h"
+#include "kernels/mix_hadamard.h"
+#include "kernels/quantise_rows.h"
+#include "vk/recorder.h"
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <random>
+#include <set>
+
+namespace vulcat::cli {
+namespace {
+
+struct Timing {
+    double median = 0, lowest = 0, highest = 0;  ///< seconds of one execution
+};
+
+/// Runs a recording that executes the kernel `batch` times until `seconds` have passed; the first run, in which some
+/// drivers compile, does not count.
+class Stopwatch {
+  public:
+    Stopwatch(vk::Device& device, double seconds) : device_(device), recorder_(device), seconds_(seconds) {}
+
+    Timing time(const std::function<void(vk::Recorder&)>& record) {
+        run(record, 1);
+        const double once = run(record, 1);
+        // Submission costs tens of microseconds: short kernels are repeated inside one recording.
+        const int batch = std::clamp(static_cast<int>(0.002 / std::max(once, 1e-7)), 1, 64);
+        std::vector<double> samples;
+        for (double spent = 0; samples.size() < 3 || spent < seconds_;) {
+            if (interrupted.load()) throw Error(Result::Cancelled, "interrupted");
+            const double elapsed = run(record, batch);
+            samples.push_back(elapsed / batch);
+            spent += elapsed;
+        }
+        std::sort(samples.begin(), samples.end());
+        return {samples[samples.size() / 2], samples.front(), samples.back()};
+    }
+
+  private:
+    double run(const std::function<void(vk::Recorder&)>& record, int batch) {
+        recorder_.begin();
+        for (int i = 0; i < batch; ++i) record(recorder_);
+        recorder_.end();
+        const auto begin = std::chrono::steady_clock::now();
+        device_.submitAndWait(recorder_);
+        return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    }
+
+    vk::Device& device_;
+    vk::Recorder recorder_;
+    double seconds_;
+};
+
+struct LinearFormat {
+    uint32_t weightBits = 4;
+    uint32_t activationBits = 8;
+    uint32_t groupSize = 0;
+};
+
+LinearFormat parseFormat(const std::string& name) {
+    LinearFormat f;
+    std::string stem = name;
+    if (const size_t dash = name.find("-g"); dash != std::string::npos) {
+        stem = name.substr(0, dash);
+        const std::string group = name.substr(dash + 2);
+        f.groupSize = group == "32" ? 32 : group == "64" ? 64 : group == "128" ? 128 : 1;
+    }
+    static constexpr const char* kNames[] = {"w4a4", "w4a8", "w4a16", "w8a4", "w8a8", "w8a16", "w16a16"};
+    if (f.groupSize == 1 || std::find(std::begin(kNames), std::end(kNames), stem) == std::end(kNames) ||
+        (stem == "w16a16" && f.groupSize != 0))
+        throw Error(Result::InvalidArgument, "format " + name + " is none of w4a4, w4a8, w4a16, w8a4, w8a8, w8a16, w16a16, "
+                                             "the integer ones with -g32, -g64 or -g128 if wanted");
+    f.weightBits = stem[1] == '4' ? 4 : stem[1] == '8' ? 8 : 16;
+    const char a = stem[stem.find('a') + 1];
+    f.activationBits = a == '4' ? 4 : a == '8' ? 8 : 16;
+    return f;
+}
+
+/// Measures entries and adds them to the table.
+class Bench {
+  public:
+    Bench(vk::Device& device, const KernelBenchOptions& options)
+        : device_(device), options_(options), allowed_(options.allowed & device.capabilities()), library_(device), watch_(device, options.secondsEach) {}
+
+    Table run() {
+        measureCopy();
+        for (const KernelShape& shape : options_.shapes) {
+            for (const std::string& format : options_.formats) linear(shape, format);
+            transforms(shape.inputs);
+        }
+        return table_;
+    }
+
+  private:
+    void measureCopy() {
+        constexpr uint64_t kBytes = 64u << 20;
+        const uint64_t bytes = std::min<uint64_t>(kBytes, device_.limits().maxAllocation / 4);
+        vk::Arena arena(device_, vk::MemoryIntent::Device, bytes);
+        const vk::BufferView from = arena.allocate(bytes), to = arena.allocate(bytes);
+        const Timing timing = watch_.time([&](vk::Recorder& r) { r.copy(from, to); });
+        copyBytesPerSecond_ = 2.0 * static_cast<double>(bytes) / timing.median;
+        add("copy, read + write", "", humanBytes(bytes), timing, 2 * bytes, 0);
+    }
+
+    void add(const std::string& kernel, const std::string& module, const std::string& shape, const Timing& t, uint64_t bytes, double operations) {
+        const double rate = static_cast<double>(bytes) / t.median;
+        table_.add({kernel, shape, module, fixed(1e3 * t.median, 3), fixed(1e3 * t.lowest, 3), fixed(1e3 * t.highest, 3), fixed(1e-9 * rate, 2),
+                    fixed(1e-9 * operations / t.median, 1), fixed(100.0 * rate / copyBytesPerSecond_, 1)});
+    }
+
+    vk::BufferView activations(vk::Arena& arena, vk::Uploader& uploader, uint64_t count) {
+        std::vector<float> values(count);
+        for (float& v : values) v = normal_(random_);
+        const vk::BufferView view = arena.allocate(count * 4);
+        uploader.write(view, std::span<const float>(values));
+        return view;
+    }
+
+    void linear(const KernelShape& shape, const std::string& name) {
+        const LinearFormat format = parseFormat(name);
+        const uint32_t maxRows = *std::max_element(options_.rows.begin(), options_.rows.end());
+        vk::Arena arena(device_, vk::MemoryIntent::Device, 64u << 20);
+        vk::Uploader uploader(device_);
+        const vk::BufferView x = activations(arena, uploader, uint64_t{maxRows} * shape.inputs);
+        const vk::BufferView y = arena.allocate(uint64_t{maxRows} * shape.outputs * 4);
+        if (format.weightBits == 16)
+            floatWeights(shape, name, arena, uploader, x, y);
+        else
+            integerWeights(shape, name, format, arena, uploader, x, y);
+    }
+
+    void floatWeights(const KernelShape& shape, const std::string& name, vk::Arena& arena, vk::Uploader& uploader, const vk::BufferView& x, const vk::BufferView& y) {
+        std::vector<uint16_t> weights(size_t{shape.outputs} * shape.inputs);
+        for (uint16_t& w : weights) w = static_cast<uint16_t>(0x3c00u + (random_() & 0x83ffu));  // BF16 of magnitude 0.008 to 1
+        const kernels::FloatPart part{shape.outputs, std::as_bytes(std::span<const uint16_t>(weights)), {}};
+        const kernels::LinearShape linearShape{kernels::WeightFormat::BFloat16, shape.inputs, 0};
+        const kernels::LinearWeights packed = kernels::uploadFloatWeights(device_, arena, uploader, allowed_, linearShape, {&part, 1});
+        uploader.finish();
+        for (uint32_t rows : options_.rows) {
+            const kernels::FloatLinear kernel(device_, library_, allowed_, linearShape, rows);
+            const Timing t = watch_.time([&](vk::Recorder& r) { kernel.record(r, {x, packed, y, rows}); });
+            addLinear(shape, name, std::string(kernel.module()), rows, packed.sizeBytes(), t);
+        }
+    }
+
+    void integerWeights(const KernelShape& shape, const std::string& name, const LinearFormat& format, vk::Arena& arena, vk::Uploader& uploader,
+                        const vk::BufferView& x, const vk::BufferView& y) {
+        kernels::LinearShape linearShape{format.weightBits == 4 ? kernels::WeightFormat::Int4 : kernels::WeightFormat::Int8, shape.inputs, format.groupSize};
+        std::vector<uint32_t> codes(size_t{shape.outputs} * linearShape.rowWords());
+        for (uint32_t& word : codes) word = static_cast<uint32_t>(random_());
+        const std::vector<float> scales(size_t{shape.outputs} * linearShape.groups(), 0.01f);
+        const std::vector<int32_t> sums(scales.size(), 0);  // a speed test: only the time of using them counts
+        const kernels::LinearPart part{shape.outputs, std::as_bytes(std::span<const uint32_t>(codes)), scales, sums, {}};
+        const kernels::LinearWeights weights(device_, arena, uploader, allowed_, linearShape, {&part, 1});
+        const uint32_t maxRows = *std::max_element(options_.rows.begin(), options_.rows.end());
+        std::optional<kernels::QuantisedRows> quantised;
+        if (format.activationBits != 16) {
+            const vk::BufferView storage = arena.allocate(kernels::QuantisedRows::sizeBytes(maxRows, shape.inputs));
+            quantised.emplace(device_, allowed_, storage, maxRows, shape.inputs);
+            uploader.finish();
+            const kernels::QuantiseRows quantise(device_, library_, allowed_, {format.activationBits, format.activationBits == 8});
+            watch_.time([&](vk::Recorder& r) { quantise.record(r, {x, *quantised, maxRows}); });
+        }
+        uploader.finish();
+        for (uint32_t rows : options_.rows) {
+            if (quantised) {
+                const kernels::IntegerLinear kernel(device_, library_, allowed_, linearShape, rows);
+                const Timing t = watch_.time([&](vk::Recorder& r) { kernel.record(r, {*quantised, weights, y, rows}); });
+                addLinear(shape, name, std::string(kernel.module()), rows, weights.sizeBytes(), t);
+            } else {
+                const kernels::FloatLinear kernel(device_, library_, allowed_, linearShape, rows);
+                const Timing t = watch_.time([&](vk::Recorder& r) { kernel.record(r, {x, weights, y, rows}); });
+                addLinear(shape, name, std::string(kernel.module()), rows, weights.sizeBytes(), t);
+            }
+        }
+    }
+
+    void addLinear(const KernelShape& shape, const std::string& name, const std::string& module, uint32_t rows, uint64_t weightBytes, const Timing& t) {
+        const uint64_t activationBytes = uint64_t{rows} * (shape.inputs + shape.outputs) * 4;
+        add(name, module, "M " + std::to_string(rows) + ", " + std::to_string(shape.outputs) + "x" + std::to_string(shape.inputs), t,
+            weightBytes + activationBytes, 2.0 * rows * shape.outputs * shape.inputs);
+    }
+
+    void transforms(uint32_t inputs) {
+        if (!measuredInputs_.insert(inputs).second) return;
+        const uint32_t maxRows = *std::max_element(options_.rows.begin(), options_.rows.end());
+        constexpr uint32_t kBlock = 64;
+        vk::Arena arena(device_, vk::MemoryIntent::Device, 64u << 20);
+        vk::Uploader uploader(device_);
+        const vk::BufferView x = activations(arena, uploader, uint64_t{maxRows} * inputs);
+        const vk::BufferView y = arena.allocate(uint64_t{maxRows} * inputs * 4);
+        const std::vector<uint16_t> full(size_t{inputs / kBlock} * kBlock * kBlock, 0x2c00), tail(size_t{inputs % kBlock} * (inputs % kBlock), 0x2c00);
+        const std::vector<uint32_t> blocks = kernels::BlockTransform::layOut(inputs, kBlock, full, tail);
+        const vk::BufferView blocksView = arena.allocate(blocks.size() * 4);
+        uploader.write(blocksView, std::span<const uint32_t>(blocks));
+        uint32_t power = 1;
+        while (inputs % (power * 2) == 0) power *= 2;
+        const vk::BufferView codes = arena.allocate(kernels::QuantisedRows::sizeBytes(maxRows, inputs));
+        const kernels::QuantisedRows quantised(device_, allowed_, codes, maxRows, inputs);
+        uploader.finish();
+        const kernels::BlockTransform dense(device_, library_, allowed_, inputs, kBlock);
+        const kernels::QuantiseRows quantise(device_, library_, allowed_, {4, false});
+        for (uint32_t rows : options_.rows) {
+            const std::string shape = "M " + std::to_string(rows) + ", K " + std::to_string(inputs);
+            const uint64_t bytes = uint64_t{rows} * inputs * 8;
+            add("block transform 64", "", shape, watch_.time([&](vk::Recorder& r) { dense.record(r, {x, blocksView, y, rows}); }), bytes + blocksView.size,
+                2.0 * rows * inputs * kBlock);
+            if (power > 1) {
+                const kernels::MixHadamard mix(device_, library_, allowed_, inputs, power, 1);
+                add("Hadamard " + std::to_string(power), "", shape, watch_.time([&](vk::Recorder& r) { mix.record(r, {x, y, rows}); }), bytes, 0);
+            }
+            add("quantise a4", "", shape, watch_.time([&](vk::Recorder& r) { quantise.record(r, {x, quantised, rows}); }), bytes / 8 * 5, 0);
+        }
+    }
+
+    vk::Device& device_;
+    const KernelBenchOptions& options_;
+    vk::CapabilitySet allowed_;
+    vk::PipelineLibrary library_;
+    Stopwatch watch_;
+    double copyBytesPerSecond_ = 1;
+    std::set<uint32_t> measuredInputs_;
+    std::mt19937_64 random_{1};
+    std::normal_distribution<float> normal_{0.0f, 1.0f};
+    Table table_{{"kernel", "shape", "module", "ms", "lowest", "highest", "GB/s", "GOP/s", "% of copy"}};
+};
+
+}  // namespace
+
+KernelShape parseKernelShape(const std::string& text) {
+    const size_t x = text.find('x');
+    const auto number = [&](const std::string& part) -> uint32_t {
+        if (part.empty() || part.size() > 7 || part.find_first_not_of("0123456789") != std::string::npos) return 0;
+        return static_cast<uint32_t>(std::stoul(part));
+    };
+    const KernelShape shape = x == std::string::npos ? KernelShape{} : KernelShape{number(text.substr(0, x)), number(text.substr(x + 1))};
+    if (shape.outputs == 0 || shape.inputs == 0)
+        throw Error(Result::InvalidArgument, "shape " + text + " is not OUTPUTSxINPUTS, for instance 4096x14336");
+    return shape;
+}
+
+Table benchKernels(vk::Device& device, const KernelBenchOptions& options) { return Bench(device, options).run(); }
+
+}  // namespace vulcat::cli

@@ -1,0 +1,64 @@
+// The vulcat program: one executable with a subcommand for each job.
+
+#include "cli/command.h"
+#include "cli/exit_code.h"
+#include "cli/terminal.h"
+
+#include <csignal>
+#include <new>
+
+namespace vulcat::cli {
+
+std::atomic<bool> interrupted{false};
+
+namespace {
+
+// The second Ctrl-C ends the program at once: whatever is on disk is complete at any moment.
+extern "C" void onInterrupt(int signal) {
+    interrupted.store(true, std::memory_order_relaxed);
+    std::signal(signal, SIG_DFL);
+}
+
+int run(int argc, char** argv) {
+    CLI::App app{"vulcat runs 4-bit LLM layers on any Vulkan device.", "vulcat"};
+    app.set_version_flag("--version", VULCAT_VERSION);
+    app.require_subcommand(1);
+    app.get_formatter()->column_width(36);
+    app.footer(
+        "Data goes to stdout, logs to stderr. NO_COLOR is respected.\n"
+        "Exit codes: 0 ok, 1 failure, 2 usage, 3 bad input file, 4 no usable device, 5 out of memory,\n"
+        "6 device lost, 7 wrong result, 130 interrupted with state saved.");
+    Action chosen;
+    addCalibrateCommand(app, chosen);
+    addRunCommand(app, chosen);
+    addEvalCommand(app, chosen);
+    addDevicesCommand(app, chosen);
+    addInspectCommand(app, chosen);
+    addBenchCommand(app, chosen);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? kExitOk : kExitUsage;
+    }
+    try {
+        return chosen();
+    } catch (const Error& error) {
+        logError(error.what());
+        return exitCode(error.code());
+    } catch (const std::bad_alloc&) {
+        logError("out of memory");
+        return kExitOutOfMemory;
+    } catch (const std::exception& error) {
+        logError(error.what());
+        return kExitFailure;
+    }
+}
+
+}  // namespace
+}  // namespace vulcat::cli
+
+int main(int argc, char** argv) {
+    std::signal(SIGINT, vulcat::cli::onInterrupt);
+    std::signal(SIGPIPE, SIG_DFL);
+    return vulcat::cli::run(argc, argv);
+}

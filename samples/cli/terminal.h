@@ -1,0 +1,65 @@
+#pragma once
+// What a person sees: logs and progress on stderr, tables for stdout. Colour only on a terminal, never with NO_COLOR.
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vulcat::cli {
+
+/// One line on stderr, above a progress line if one is showing.
+void logLine(std::string_view text);
+
+/// One line on stderr that begins with a coloured "error:" or "warning:".
+void logError(std::string_view text);
+void logWarning(std::string_view text);
+
+/// A progress line with the share done and the time left. On a terminal it redraws itself; in a log file it prints a
+/// line at most every ten seconds. Destroying it removes the line.
+class ProgressLine {
+  public:
+    ProgressLine() = default;
+    ~ProgressLine() { clear(); }
+    ProgressLine(const ProgressLine&) = delete;
+    ProgressLine& operator=(const ProgressLine&) = delete;
+
+    /// done of total (any unit). A new `stage` restarts the clock of the estimate.
+    void update(std::string_view stage, uint64_t done, uint64_t total);
+    void clear();
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    std::string stage_;
+    Clock::time_point stageBegin_ = Clock::now();
+    Clock::time_point lastShown_{};
+    bool showing_ = false;
+};
+
+/// "1.5 GiB", "812 KiB": three digits, binary units.
+std::string humanBytes(uint64_t bytes);
+/// "3 s", "2 min 5 s", "1 h 12 min".
+std::string humanSeconds(double seconds);
+/// printf("%.*f").
+std::string fixed(double value, int digits);
+
+/// A table whose columns are as wide as their cells; the first column is left-aligned, the others right-aligned.
+class Table {
+  public:
+    explicit Table(std::vector<std::string> header) : header_(std::move(header)) {}
+    void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+    /// Markdown, readable as it stands in a terminal.
+    std::string markdown() const;
+    std::string csv() const;
+    /// A JSON array of objects, keys from the header; cells that are numbers stay numbers.
+    std::string json() const;
+    /// One of "md", "csv", "json".
+    std::string format(std::string_view name) const;
+
+  private:
+    std::vector<std::string> header_;
+    std::vector<std::vector<std::string>> rows_;
+};
+
+}  // namespace vulcat::cli

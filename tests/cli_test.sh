@@ -1,0 +1,151 @@
+#!/usr/bin/env bash
+# The vulcat program as its users meet it: exit codes, one clear sentence for each mistake, data on stdout only,
+# interrupted and failed work that leaves nothing half-written.
+#   cli_test.sh VULCAT STORY_MODEL
+set -uo pipefail
+vulcat=$1 model=$2
+work=$(mktemp -d "${TMPDIR:-/tmp}/vulcat cli.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0 skipped=0
+
+note() { printf 'FAILED: %s\n' "$*"; failed=$((failed + 1)); }
+
+# expect CODE PATTERN COMMAND...: the exit code, and the pattern in stderr, which holds at most one error line
+expect() {
+    local code=$1 pattern=$2 got
+    shift 2
+    "$@" >"$work/out" 2>"$work/err" </dev/null
+    got=$?
+    if [ "$got" -ne "$code" ]; then
+        note "exit code $got instead of $code: $*"
+        tail -n 5 "$work/err"
+    elif [ -n "$pattern" ] && ! grep -qiE -- "$pattern" "$work/err"; then
+        note "stderr does not say /$pattern/: $*"
+        tail -n 5 "$work/err"
+    elif [ "$(grep -c '^error:' "$work/err")" -gt 1 ]; then
+        note "more than one error line: $*"
+    else
+        passed=$((passed + 1))
+    fi
+}
+
+# holds DESCRIPTION COMMAND...
+holds() {
+    local what=$1
+    shift
+    if "$@" >/dev/null 2>&1; then passed=$((passed + 1)); else note "$what"; fi
+}
+
+damaged() {  # damaged NAME: a copy of the model to damage, printed
+    rm -rf "${work:?}/$1"
+    cp -r "$model" "$work/$1"
+    printf '%s' "$work/$1"
+}
+
+text=$model/stories.txt
+calibrate=("$vulcat" calibrate)
+few=(--text "$text" --separator '<|endoftext|>' --samples 6 --seq-len 96)
+
+# ---- help and usage
+expect 0 '' "$vulcat" --help
+expect 0 '' "$vulcat" --version
+for command in calibrate run eval devices inspect bench; do
+    expect 0 '' "$vulcat" $command --help
+    holds "$command --help shows its options" grep -qE -- '-' "$work/out"
+done
+expect 2 '' "$vulcat"
+expect 2 '' "$vulcat" paint
+expect 2 'weights' "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --weights 5
+expect 2 'block' "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --block 8
+expect 2 'required' "${calibrate[@]}" "$model"
+expect 2 'activations' "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --weights 16 --activations 4
+
+# ---- input files
+expect 3 'config.json' "$vulcat" inspect "$work/nothing"
+expect 3 'config.json' "$vulcat" run "$work/nothing" -p x -n 1
+expect 3 'nothing.txt' "${calibrate[@]}" "$model" -o "$work/o" --text "$work/nothing.txt"
+: >"$work/empty.txt"
+expect 3 'empty.txt' "${calibrate[@]}" "$model" -o "$work/o" --text "$work/empty.txt"
+expect 3 'separator' "${calibrate[@]}" "$model" -o "$work/o" --text "$text" --separator '<never>'
+d=$(damaged truncated)
+truncate -s -100 "$d/model.safetensors"
+expect 3 'model.safetensors' "$vulcat" inspect "$d"
+expect 3 'model.safetensors' "${calibrate[@]}" "$d" -o "$work/o" "${few[@]}"
+d=$(damaged disagreeing)
+sed -i 's/"hidden_size": 256/"hidden_size": 128/' "$d/config.json"
+expect 3 'hidden_size|embed_tokens' "${calibrate[@]}" "$d" -o "$work/o" "${few[@]}"
+expect 3 'hidden_size|embed_tokens' "$vulcat" run "$d" -p x -n 1
+d=$(damaged half_config)
+head -c 100 "$model/config.json" >"$d/config.json"
+expect 3 'config.json' "$vulcat" run "$d" -p x -n 1
+d=$(damaged no_tokenizer)
+rm "$d/tokenizer.json"
+expect 3 'tokenizer.json' "$vulcat" run "$d" -p x -n 1
+d=$(damaged nan)  # all bits of the last weights set: BF16 NaN
+size=$(stat -c %s "$d/model.safetensors")
+printf '\377\377\377\377' | dd of="$d/model.safetensors" bs=1 seek=$((size - 4)) conv=notrunc status=none
+expect 3 'NaN|finite' "${calibrate[@]}" "$d" -o "$work/o" "${few[@]}"
+expect 3 'NaN|finite' "$vulcat" run "$d" -p x -n 1
+holds "failed calibrations leave no output folder" test ! -e "$work/o"
+
+# ---- devices
+expect 0 '' "$vulcat" devices
+holds "devices names a UUID and a reason" grep -qE 'uuid|chosen' "$work/out"
+expect 0 '' "$vulcat" devices --format json
+expect 4 'device|driver|vulkan' env VK_ICD_FILENAMES="$work/no_driver.json" VK_DRIVER_FILES="$work/no_driver.json" "$vulcat" devices
+expect 4 'device|driver|vulkan' env VK_ICD_FILENAMES="$work/no_driver.json" VK_DRIVER_FILES="$work/no_driver.json" "$vulcat" run "$model" -p x -n 1
+expect 4 'no-such-device' "$vulcat" run "$model" -p x -n 1 --device no-such-device
+
+# ---- calibrate, run, eval, inspect on the story model
+baked="$work/baked folder"
+expect 0 '' "${calibrate[@]}" "$model" -o "$baked" "${few[@]}"
+expect 2 'exists' "${calibrate[@]}" "$model" -o "$baked" "${few[@]}"
+before=$(cd "$baked" && sha256sum ./* | sha256sum)
+expect 2 'exists' "${calibrate[@]}" "$model" -o "$baked" "${few[@]}" --block 32
+holds "an existing folder is left as it was" test "$before" = "$(cd "$baked" && sha256sum ./* | sha256sum)"
+expect 0 '' "${calibrate[@]}" "$model" -o "$work/again" "${few[@]}" --threads 1
+holds "the same command gives the same bytes, whatever the threads" cmp "$baked/model.safetensors" "$work/again/model.safetensors"
+expect 0 '' "${calibrate[@]}" "$model" -o "$work/again" "${few[@]}" --block 32 --overwrite
+holds "--overwrite replaces the folder" test "$(cmp "$baked/model.safetensors" "$work/again/model.safetensors" >/dev/null 2>&1; echo $?)" -eq 1
+expect 0 '' "${calibrate[@]}" "$model" -o "$work/dry" "${few[@]}" --dry-run
+holds "--dry-run foretells memory" grep -q 'peak memory' "$work/out"
+holds "--dry-run writes nothing" test ! -e "$work/dry"
+expect 0 '' "$vulcat" inspect "$baked" --tensors
+holds "inspect names codes and bits" grep -qE 'q_proj.codes' "$work/out"
+expect 0 '' "$vulcat" run "$baked" -p 'Once upon a time' -n 12 --seed 1 --temp 0.8
+cp "$work/out" "$work/first"
+expect 0 '' "$vulcat" run "$baked" -p 'Once upon a time' -n 12 --seed 1 --temp 0.8
+holds "the same seed tells the same story" cmp "$work/first" "$work/out"
+holds "the story is UTF-8" iconv -f UTF-8 -t UTF-8 "$work/out"
+expect 0 '' "$vulcat" run "$model" -p 'Once upon a time' -n 4
+expect 2 'context' "$vulcat" run "$model" -p "$(yes word | head -n 2000 | tr '\n' ' ')" -n 4
+expect 0 '' "$vulcat" eval "$baked" "${few[@]}" --base "$model"
+holds "eval prints NLL, perplexity and KL divergence" grep -qiE 'KL' "$work/out"
+expect 0 '' "$vulcat" eval "$baked" "${few[@]}" --cpu
+expect 0 '' "$vulcat" bench "$model" -p 16 -n 4 -r 1 --format json
+expect 0 '' "$vulcat" bench --kernels --shapes 64x96 --rows 1,5 --types w4a4,w4a8-g32,w16a16 --seconds 0.01 --format csv
+
+# ---- interruption and a full disk
+setsid "${calibrate[@]}" "$model" -o "$work/stopped" --text "$text" --separator '<|endoftext|>' --seq-len 512 --samples 0 >/dev/null 2>"$work/err" &
+pid=$!
+sleep 1
+kill -INT $pid 2>/dev/null
+wait $pid
+code=$?
+if [ $code -eq 130 ] && [ ! -e "$work/stopped" ]; then passed=$((passed + 1));
+elif [ $code -eq 0 ]; then skipped=$((skipped + 1)); echo "SKIPPED: calibration ended before it could be interrupted"
+else note "Ctrl-C gave exit code $code"; fi
+if [ $code -eq 130 ]; then
+    expect 0 '' "${calibrate[@]}" "$model" -o "$work/stopped" --text "$text" --separator '<|endoftext|>' --seq-len 512 --samples 0
+fi
+if mkdir "$work/small" && mount -t tmpfs -o size=1m tmpfs "$work/small" 2>/dev/null; then
+    expect 1 'space|disk|full' "${calibrate[@]}" "$model" -o "$work/small/o" "${few[@]}"
+    holds "a full disk leaves no output folder" test ! -e "$work/small/o"
+    umount "$work/small"
+else
+    skipped=$((skipped + 1))
+    echo "SKIPPED: a full disk needs the right to mount a small file system"
+fi
+
+echo "cli: $passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
