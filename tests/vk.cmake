@@ -12,3 +12,14 @@ add_library(vulcat_vk_test_shaders STATIC ${vkTestTable})
 target_link_libraries(vulcat_vk_test_shaders PUBLIC vulcat_shaders PRIVATE vulcat_flags)
 
 vulcat_test(NAME vk_dispatch_test SOURCES vk_dispatch_test.cpp LIBS vulcat_vk vulcat_test_gpu vulcat_vk_test_shaders GPU)
+vulcat_test(NAME vk_device_test SOURCES vk_device_test.cpp LIBS vulcat_vk vulcat_test_gpu vulcat_vk_test_shaders GPU)
+vulcat_test(NAME vk_memory_test SOURCES vk_memory_test.cpp LIBS vulcat_vk vulcat_test_gpu GPU)
+vulcat_test(NAME vk_pipeline_test SOURCES vk_pipeline_test.cpp LIBS vulcat_vk vulcat_test_gpu vulcat_vk_test_shaders GPU)
+vulcat_test(NAME vk_recorder_test SOURCES vk_recorder_test.cpp LIBS vulcat_vk vulcat_test_gpu vulcat_vk_test_shaders GPU)
+
+# Links the floor and nothing else: an arrow to a floor above would show here.
+vulcat_test(NAME vk_unit_test SOURCES vk_unit_test.cpp LIBS vulcat_vk)
+vulcat_test(NAME vk_audit_test SOURCES vk_audit_test.cpp LIBS vulcat_vk vulcat_vk_test_shaders)
+vulcat_test(NAME vk_no_driver_test SOURCES vk_no_driver_test.cpp LIBS vulcat_vk)
+set_tests_properties(vk_no_driver_test PROPERTIES
+  ENVIRONMENT "VK_ICD_FILENAMES=/nonexistent/icd.json;VK_DRIVER_FILES=/nonexistent/icd.json")

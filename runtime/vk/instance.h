@@ -9,6 +9,7 @@
 // Every object keeps a reference to what it was made from, which must outlive it. One Device with all that hangs on it
 // is used by one thread at a time; two devices are independent. Nothing here reads the environment.
 
+#include "base/error.h"
 #include "vk/device_info.h"
 #include "vk/loader.h"
 

@@ -91,6 +91,9 @@ class Reader {
         std::sort(module_.specIds.begin(), module_.specIds.end());
         std::sort(module_.bindings.begin(), module_.bindings.end(),
                   [](const auto& a, const auto& b) { return a.binding < b.binding; });
+        // A shader may declare one binding twice, to read the same bytes as float and as vec4.
+        const auto same = [](const auto& a, const auto& b) { return a.binding == b.binding && a.kind == b.kind; };
+        module_.bindings.erase(std::unique(module_.bindings.begin(), module_.bindings.end(), same), module_.bindings.end());
     }
     SpirvModule take() { return std::move(module_); }
 

@@ -1,0 +1,114 @@
+// Every embedded module against what its vulcat_shader() line declares: a base module that quietly uses a feature would
+// pass on the machine of whoever wrote it and fail on the devices the base tier exists for.
+
+#include "vk/capabilities.h"
+#include "vk/spirv.h"
+#include "vk_test_shaders.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstdio>
+
+using namespace vulcat;
+using vk::Capability;
+using vk::CapabilitySet;
+
+namespace {
+
+/// The capability that an OpCapability operand belongs to, by the numbers of the SPIR-V specification.
+CapabilitySet neededBy(uint32_t spirvCapability, bool& known) {
+    known = true;
+    switch (spirvCapability) {
+        case 1: return {};                                        // Shader
+        case 9: return {Capability::F16};                         // Float16
+        case 39: return {Capability::I8};                         // Int8
+        case 4433: return {Capability::Store16};                  // StorageBuffer16BitAccess
+        case 4448: return {Capability::Store8};                   // StorageBuffer8BitAccess
+        case 46: return {Capability::Texel};                      // SampledBuffer
+        case 61:                                                  // GroupNonUniform
+        case 63:                                                  // GroupNonUniformArithmetic
+        case 64:                                                  // GroupNonUniformBallot
+        case 65: return {Capability::Subgroup};                   // GroupNonUniformShuffle
+        case 6018:                                                // DotProductInput4x8BitPacked
+        case 6019: return {Capability::Dot};                      // DotProduct
+        case 5345:                                                // VulkanMemoryModel
+        case 6022: return {Capability::Coopmat};                  // CooperativeMatrixKHR
+        default: known = false; return {};
+    }
+}
+
+/// Empty when the module keeps what it declares.
+std::string complaint(const shaders::Module& module) {
+    const vk::SpirvModule spirv = vk::readSpirv(module.words);
+    const CapabilitySet declared = CapabilitySet::fromBits(module.needs);
+    CapabilitySet used;
+    for (uint32_t number : spirv.capabilities) {
+        bool known = false;
+        used = used | neededBy(number, known);
+        if (!known) return "uses OpCapability " + std::to_string(number) + ", which belongs to no capability";
+    }
+    if (used != declared) return "uses " + used.toString() + " and declares " + declared.toString();
+    if (!declared.empty()) return {};
+    const auto storages = std::count_if(spirv.bindings.begin(), spirv.bindings.end(),
+                                        [](const auto& binding) { return binding.kind == vk::BindingKind::Storage; });
+    if (storages > 4) return "binds " + std::to_string(storages) + " storage buffers; the base tier has 4";
+    const uint64_t threads = uint64_t{spirv.localSize[0]} * spirv.localSize[1] * spirv.localSize[2];
+    if (threads > 128) return "has " + std::to_string(threads) + " threads; the base tier has 128";
+    if (spirv.sharedBytes > 16384) return "shares " + std::to_string(spirv.sharedBytes) + " bytes; the base tier has 16384";
+    if (spirv.pushBytes > 128) return "pushes " + std::to_string(spirv.pushBytes) + " bytes; 128 are guaranteed";
+    return {};
+}
+
+}  // namespace
+
+TEST_CASE("every module of the library uses exactly what it declares") {
+    for (const shaders::Module& module : shaders::modules()) {
+        INFO("module " << module.name);
+        CHECK(complaint(module) == "");
+    }
+    std::printf("audited %zu modules\n", shaders::modules().size());
+}
+
+TEST_CASE("the audit notices a module that declares too little") {
+    const auto modules = shaders::vkTestModules();
+    const auto named = [&](std::string_view name) {
+        return *std::find_if(modules.begin(), modules.end(), [&](const auto& item) { return item.name == name; });
+    };
+    CHECK(complaint(named("add")) == "");
+    CHECK(complaint(named("texel_copy")) == "");
+    CHECK(complaint(named("dot")) == "");
+    CHECK(complaint(named("subgroup_sum")) == "");
+    CHECK(complaint(named("undeclared")) == "uses SUBGROUP and declares BASE");
+}
+
+TEST_CASE("the SPIR-V reader sees bindings, push constants, constants, shared memory and the workgroup") {
+    const auto modules = shaders::vkTestModules();
+    const auto words = [&](std::string_view name) {
+        return std::find_if(modules.begin(), modules.end(), [&](const auto& item) { return item.name == name; })->words;
+    };
+    const std::vector<uint32_t> constants = {24, 2};
+    const vk::SpirvModule add = vk::readSpirv(words("add"), constants);
+    CHECK(add.bindings.size() == 3);
+    CHECK(add.pushBytes == 8);
+    CHECK(add.specIds == std::vector<uint32_t>{0, 1});
+    CHECK(add.localSize == std::array<uint32_t, 3>{24, 1, 1});
+    CHECK(add.sharedBytes == 0);
+    const vk::SpirvModule texel = vk::readSpirv(words("texel_copy"));
+    REQUIRE(texel.bindings.size() == 2);
+    CHECK(texel.bindings[0].kind == vk::BindingKind::UniformTexel);
+    CHECK(texel.bindings[1].kind == vk::BindingKind::Storage);
+    CHECK(vk::readSpirv(words("subgroup_sum")).sharedBytes == 128);
+}
+
+TEST_CASE("SPIR-V cut at every word is refused or read, never worse") {
+    const auto words = shaders::vkTestModules().front().words;
+    for (size_t size = 0; size < words.size(); ++size) {
+        const std::vector<uint32_t> cut(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(size));
+        try {
+            vk::readSpirv(cut);
+        } catch (const Error&) {
+        }
+    }
+    CHECK(true);
+}
