@@ -139,7 +139,7 @@ void Decoder::attend(const Matrix& q, const Matrix& k, const Matrix& v, Matrix& 
     const Eigen::Index T = q.rows(), D = index(config_.headDim);
     const int share = config_.heads / config_.kvHeads;  // query heads that read one key head
     const float scale = 1.0f / std::sqrt(static_cast<float>(D));
-    constexpr Eigen::Index kTile = 256;  // query rows at a time, so that scores stay small at any context
+    constexpr Eigen::Index kTile = 64;  // query rows at a time, so that scores stay small at any context
     out.resize(T, index(config_.heads) * D);
     Matrix scores(std::min(T, kTile), T);
     for (int h = 0; h < config_.heads; ++h) {

@@ -1,0 +1,97 @@
+#include "calibrate/bake.h"
+
+#include "format/atomic_file.h"
+#include "format/mapped_file.h"
+
+#include "base/error.h"
+
+#include <set>
+
+namespace vulcat::calibrate {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr size_t kConfigLimit = size_t{16} << 20;
+
+/// What belongs to a model folder besides tensors and config.json.
+constexpr const char* kCompanions[] = {
+    "generation_config.json", "tokenizer.json",  "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+    "tokenizer.model",        "vocab.json",      "merges.txt",            "chat_template.jinja",     "chat_template.json",
+    "LICENSE",                "LICENSE.txt",     "LICENSE.md",            "NOTICE",                  "USE_POLICY.md"};
+
+nlohmann::ordered_json siteJson(const format::SiteRecipe& recipe) {
+    return {{"weight_bits", recipe.weightBits},
+            {"group_size", recipe.groupSize},
+            {"activation_bits", recipe.activationBits},
+            {"activation_symmetric", recipe.activationSymmetric},
+            {"block", recipe.block},
+            {"mix_order", recipe.mixOrder},
+            {"mix_stride", recipe.mixStride}};
+}
+
+void writeConfig(const fs::path& folder, const OutputParts& parts, const Report& report) {
+    const fs::path source = parts.source->folder() / "config.json";
+    nlohmann::ordered_json config =
+        nlohmann::ordered_json::parse(format::readTextFile(source, kConfigLimit), nullptr, false);
+    if (!config.is_object()) throw Error(Result::InvalidFile, source.string() + ": is not a JSON object");
+    if (!parts.sites.empty()) {
+        nlohmann::ordered_json quantization = report.recipe;
+        nlohmann::ordered_json sites = nlohmann::ordered_json::object();
+        for (const auto& [name, recipe] : parts.sites) sites[name] = siteJson(recipe);
+        quantization["sites"] = sites;
+        config["quantization_config"] = quantization;
+    }
+    format::writeTextFile(folder / "config.json", config.dump(2) + "\n");
+}
+
+uint64_t writeModel(const fs::path& file, const OutputParts& parts, const std::function<void()>& check) {
+    const std::set<std::string, std::less<>> replaced(parts.replaced.begin(), parts.replaced.end());
+    std::vector<format::SafetensorsFile> layers;
+    for (const fs::path& layer : parts.layerFiles) layers.emplace_back(layer);
+    std::vector<const format::TensorView*> tensors;
+    for (const format::TensorView& tensor : parts.source->tensors())
+        if (replaced.find(tensor.name) == replaced.end()) tensors.push_back(&tensor);
+    for (const format::SafetensorsFile& layer : layers)
+        for (const format::TensorView& tensor : layer.tensors()) tensors.push_back(&tensor);
+    std::vector<format::TensorSpec> specs;
+    for (const format::TensorView* tensor : tensors) specs.push_back({std::string(tensor->name), tensor->dtype, tensor->shape});
+    format::SafetensorsWriter writer(file, std::move(specs), {{"format", "pt"}});
+    for (const format::TensorView* tensor : tensors) {
+        check();
+        writer.write(tensor->name, tensor->bytes);
+    }
+    writer.finish();
+    return static_cast<uint64_t>(fs::file_size(file));
+}
+
+}  // namespace
+
+void writeLayer(const fs::path& file, std::span<const BakedSite> sites) {
+    std::vector<format::TensorSpec> specs;
+    const auto append = [&](std::vector<format::TensorSpec> more) { specs.insert(specs.end(), more.begin(), more.end()); };
+    for (const BakedSite& baked : sites) {
+        if (baked.site.transform) append(format::transformSpecs(baked.name, *baked.site.transform));
+        for (size_t i = 0; i < baked.prefixes.size(); ++i)
+            append(format::quantisedMatrixSpecs(baked.prefixes[i], *baked.site.linears[i].codes));
+    }
+    format::SafetensorsWriter writer(file, std::move(specs));
+    for (const BakedSite& baked : sites) {
+        if (baked.site.transform) format::writeTransform(writer, baked.name, *baked.site.transform);
+        for (size_t i = 0; i < baked.prefixes.size(); ++i)
+            format::writeQuantisedMatrix(writer, baked.prefixes[i], *baked.site.linears[i].codes);
+    }
+    writer.finish();
+}
+
+void writeOutput(const fs::path& folder, const OutputParts& parts, Report& report, const std::function<void()>& check) {
+    report.modelBytes = writeModel(folder / "model.safetensors", parts, check);
+    writeConfig(folder, parts, report);
+    for (const char* name : kCompanions)
+        if (fs::is_regular_file(parts.source->folder() / name))
+            format::copyFile(parts.source->folder() / name, folder / name);
+    format::writeTextFile(folder / "calibration_report.json", toJson(report).dump(1) + "\n");
+}
+
+}  // namespace vulcat::calibrate

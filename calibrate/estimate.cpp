@@ -1,0 +1,187 @@
+#include "calibrate/estimate.h"
+
+#include "calibrate/matrix.h"
+#include "calibrate/parallel.h"
+#include "calibrate/plan.h"
+#include "calibrate/rounding.h"
+#include "calibrate/statistics.h"
+#include "calibrate/texts.h"
+#include "calibrate/work_folder.h"
+
+#include "format/names.h"
+#include "format/packing.h"
+#include "format/safetensors.h"
+#include "text/tokenizer.h"
+
+#include "base/error.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+namespace vulcat::calibrate {
+
+namespace {
+
+namespace fs = std::filesystem;
+using format::SiteKind;
+
+/// Sizes of one site, the same in every layer.
+struct SiteSize {
+    uint64_t inputs = 0, outputs = 0, widest = 0;  ///< K, N of all linears, N of the largest
+};
+
+SiteSize sizeOf(const format::ModelConfig& config, SiteKind kind) {
+    SiteSize size;
+    size.inputs = format::siteWidth(config, kind);
+    for (const format::LinearInfo& linear : format::siteLinears(config, 0, kind)) {
+        size.outputs += linear.rows;
+        size.widest = std::max(size.widest, linear.rows);
+    }
+    return size;
+}
+
+/// Bytes on disk of one baked site: codes, scales, code sums, transform.
+uint64_t bakedBytes(const CalibrateOptions& options, const SiteSize& size) {
+    const auto group = static_cast<uint64_t>(options.groupSize);
+    const uint64_t groups = format::groupCount(size.inputs, group);
+    uint64_t bytes = size.outputs * (format::packedRowBytes(size.inputs, options.weightBits) + groups * (group == 0 ? 8 : 6));
+    if (options.transform == TransformKind::Cat) {
+        const uint64_t block = std::min(static_cast<uint64_t>(options.block), size.inputs), tail = size.inputs % block;
+        bytes += 2 * (size.inputs / block * block * block + tail * tail);
+    }
+    return bytes;
+}
+
+uint64_t modelBytes(const fs::path& folder) {
+    uint64_t bytes = 0;
+    for (const auto& entry : fs::directory_iterator(folder))
+        if (entry.is_regular_file()) bytes += entry.file_size();
+    return bytes;
+}
+
+/// Linear weights of all layers as they are stored in the source.
+uint64_t linearBytes(const format::ModelConfig& config, const format::TensorStore& store) {
+    uint64_t bytes = 0;
+    for (int layer = 0; layer < config.layers; ++layer)
+        for (SiteKind kind : format::kSites)
+            for (const format::LinearInfo& linear : format::siteLinears(config, layer, kind))
+                bytes += store.at(linear.prefix + ".weight").bytes.size();
+    return bytes;
+}
+
+/// The resident peak: what lives through the run, plus the larger of the two phases of a layer.
+uint64_t peakBytes(const CalibrateOptions& options, const format::ModelConfig& config, uint64_t tokens, uint64_t longest,
+                   uint64_t threads) {
+    const auto d = static_cast<uint64_t>(config.hiddenSize);
+    const uint64_t rows = std::min(tokens, kKeptRows);
+    uint64_t weights = 0, moments = 0, kept = 0, sitePhase = 0, activations = 4 * d;
+    for (SiteKind kind : format::kSites) {
+        const SiteSize size = sizeOf(config, kind);
+        const auto block = static_cast<uint64_t>(momentBlock(options, static_cast<int64_t>(size.inputs)));
+        const uint64_t sums = SecondMoments::sizeBytes(static_cast<Eigen::Index>(size.inputs), static_cast<Eigen::Index>(block));
+        const uint64_t matrix = size.inputs * size.outputs;
+        weights += 4 * matrix;
+        moments += sums;
+        kept += 4 * rows * size.inputs;
+        activations += size.inputs + size.outputs;
+        // Floats as copied and as transformed, codes of both, their float form for one product, outputs of the kept rows.
+        const uint64_t site = 4 * matrix + 2 * matrix + 4 * size.inputs * size.widest + sums + 4 * 4 * rows * size.outputs;
+        sitePhase = std::max(sitePhase, site);
+    }
+    const uint64_t scores = 64 * longest;  // of one tile of queries
+    const uint64_t observePhase = threads * (4 * (longest * activations + scores) + moments);
+    constexpr uint64_t kProgram = uint64_t{48} << 20;  // tokenizer, libraries, BLAS buffers
+    return kProgram + 4 * tokens * d + weights + moments + kept + std::max(observePhase, sitePhase);
+}
+
+double secondsOf(const std::function<void()>& work) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// Floating point operations of one thread's matrix products in a second.
+double productRate() {
+    constexpr Eigen::Index n = 384;
+    const Matrix a = Matrix::Constant(n, n, 0.5f), b = Matrix::Constant(n, n, 0.25f);
+    double best = 1e9;
+    for (int i = 0; i < 4; ++i) best = std::min(best, secondsOf([&] { multiplyTransposed(a, b); }));
+    return 2.0 * std::pow(static_cast<double>(n), 3) / best;
+}
+
+/// Weights that one thread rounds in a second.
+double roundingRate(const CalibrateOptions& options) {
+    Matrix sample(16, 1024);
+    for (Eigen::Index i = 0; i < sample.size(); ++i) sample.data()[i] = std::sin(static_cast<float>(i) * 1.7f);
+    const double seconds = secondsOf([&] { roundWeights(sample, options.weightBits, options.groupSize, options.scales, 1); });
+    return static_cast<double>(sample.size()) / std::max(seconds, 1e-9);
+}
+
+double layerSeconds(const CalibrateOptions& options, const format::ModelConfig& config, const std::vector<Sequence>& sequences,
+                    double threads) {
+    double tokens = 0, attention = 0;
+    for (const Sequence& sequence : sequences) {
+        const auto n = static_cast<double>(sequence.size());
+        tokens += n;
+        attention += 2.0 * n * n * config.heads * config.headDim;
+    }
+    const double rows = std::min(tokens, static_cast<double>(kKeptRows));
+    double operations = attention, weights = 0;
+    for (SiteKind kind : format::kSites) {
+        const SiteSize size = sizeOf(config, kind);
+        const auto inputs = static_cast<double>(size.inputs), matrix = inputs * static_cast<double>(size.outputs);
+        const auto block = static_cast<double>(momentBlock(options, static_cast<int64_t>(size.inputs)));
+        const double width = block > 0 ? std::min(block, inputs) : inputs;
+        operations += 2.0 * tokens * matrix + tokens * inputs * width;  // forward, second moments
+        // Products with the kept rows, on this thread alone; W^T W; W T^-1 in double at half the speed; eigenvalues.
+        operations += threads * (6.0 * 2.0 * rows * matrix + matrix * width) + 4.0 * matrix * options.block;
+        operations += 30.0 * inputs * std::pow(static_cast<double>(options.block), 2) + (block > 0 ? 0.0 : threads * 60.0 * std::pow(inputs, 3));
+        weights += matrix;
+    }
+    const double roundings = options.transform == TransformKind::None ? 1.0 : 2.0;
+    const SerialBlas serial;
+    return (operations / productRate() + roundings * weights / roundingRate(options)) / threads;
+}
+
+}  // namespace
+
+Estimate estimate(const CalibrateOptions& options) {
+    validate(options);
+    const format::ModelConfig config = format::readModelConfig(options.modelDir);
+    const format::TensorStore store(options.modelDir);
+    format::requireModelTensors(config, store);
+    if (config.quantization)
+        throw Error(Result::Unsupported, options.modelDir.string() + ": is calibrated already; start from the float model");
+    const std::vector<Sequence> sequences =
+        readSequences(options.texts, text::Tokenizer(options.modelDir), config.maxPositions);
+    const int threads = threadCount(options.threads);
+    Estimate result;
+    result.layers = config.layers;
+    result.sequences = sequences.size();
+    uint64_t longest = 0;
+    for (const Sequence& sequence : sequences) {
+        result.tokens += sequence.size();
+        longest = std::max<uint64_t>(longest, sequence.size());
+    }
+    uint64_t layers = 0;
+    if (options.weightBits != 16)
+        for (SiteKind kind : format::kSites)
+            layers += static_cast<uint64_t>(config.layers) * bakedBytes(options, sizeOf(config, kind));
+    const uint64_t kept = modelBytes(options.modelDir) - (options.weightBits == 16 ? 0 : linearBytes(config, store));
+    result.outputBytes = kept + layers;
+    result.diskBytes = result.outputBytes + layers;
+    result.peakBytes = options.weightBits == 16
+                           ? uint64_t{48} << 20
+                           : peakBytes(options, config, result.tokens, longest, static_cast<uint64_t>(threads));
+    std::error_code status;
+    fs::path place = fs::absolute(WorkFolder::pathFor(options.outDir), status);
+    while (!fs::exists(place, status) && place.has_relative_path()) place = place.parent_path();
+    const fs::space_info space = fs::space(place, status);
+    result.freeDiskBytes = status ? 0 : space.available;
+    if (options.weightBits != 16)
+        result.seconds = config.layers * layerSeconds(options, config, sequences, static_cast<double>(threads));
+    return result;
+}
+
+}  // namespace vulcat::calibrate

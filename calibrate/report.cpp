@@ -1,0 +1,89 @@
+#include "calibrate/report.h"
+
+#include "base/error.h"
+
+#include <cmath>
+
+namespace vulcat::calibrate {
+
+using nlohmann::json;
+
+namespace {
+
+/// Hundredths of a dB are more than anyone reads, and round numbers compare equal between compilers.
+double rounded(double decibel) { return std::round(decibel * 1e4) / 1e4; }
+
+json toJson(const SiteQuality& q) {
+    return {{"concentration_x_db", rounded(q.concentrationX)}, {"concentration_w_db", rounded(q.concentrationW)},
+            {"alignment_db", rounded(q.alignment)},            {"predicted_sqnr_db", rounded(q.predicted)},
+            {"measured_sqnr_db", rounded(q.measured)}};
+}
+
+SiteQuality qualityFromJson(const json& json) {
+    SiteQuality q;
+    q.concentrationX = json.at("concentration_x_db").get<double>();
+    q.concentrationW = json.at("concentration_w_db").get<double>();
+    q.alignment = json.at("alignment_db").get<double>();
+    q.predicted = json.at("predicted_sqnr_db").get<double>();
+    q.measured = json.at("measured_sqnr_db").get<double>();
+    return q;
+}
+
+}  // namespace
+
+json toJson(const SiteReport& site) {
+    json result = {{"site", site.site},
+                   {"inputs", site.inputs},
+                   {"outputs", site.outputs},
+                   {"block", site.block},
+                   {"mix_order", site.mixOrder},
+                   {"before", toJson(site.before)},
+                   {"after", toJson(site.after)},
+                   {"attainable_alignment_block_db", rounded(site.attainableBlock)},
+                   {"notes", site.notes}};
+    if (site.attainable) result["attainable_alignment_db"] = rounded(*site.attainable);
+    return result;
+}
+
+json toJson(const Report& report) {
+    json sites = json::array();
+    for (const SiteReport& site : report.sites) sites.push_back(toJson(site));
+    return {{"recipe", report.recipe},           {"tokens", report.tokens},          {"sequences", report.sequences},
+            {"fingerprint", report.fingerprint}, {"model_bytes", report.modelBytes}, {"sites", sites}};
+}
+
+SiteReport siteReportFromJson(const json& json, const std::string& where) {
+    try {
+        SiteReport site;
+        site.site = json.at("site").get<std::string>();
+        site.inputs = json.at("inputs").get<int>();
+        site.outputs = json.at("outputs").get<int>();
+        site.block = json.at("block").get<int>();
+        site.mixOrder = json.at("mix_order").get<int>();
+        site.before = qualityFromJson(json.at("before"));
+        site.after = qualityFromJson(json.at("after"));
+        site.attainableBlock = json.at("attainable_alignment_block_db").get<double>();
+        if (json.contains("attainable_alignment_db")) site.attainable = json.at("attainable_alignment_db").get<double>();
+        site.notes = json.at("notes").get<std::vector<std::string>>();
+        return site;
+    } catch (const nlohmann::json::exception& e) {
+        throw Error(Result::InvalidFile, where + ": a site's report is damaged (" + e.what() + ")");
+    }
+}
+
+Report reportFromJson(const json& json, const std::string& where) {
+    try {
+        Report report;
+        report.recipe = json.at("recipe");
+        report.tokens = json.at("tokens").get<uint64_t>();
+        report.sequences = json.at("sequences").get<uint64_t>();
+        report.fingerprint = json.at("fingerprint").get<std::string>();
+        report.modelBytes = json.at("model_bytes").get<uint64_t>();
+        for (const auto& site : json.at("sites")) report.sites.push_back(siteReportFromJson(site, where));
+        return report;
+    } catch (const nlohmann::json::exception& e) {
+        throw Error(Result::InvalidFile, where + ": the report is damaged (" + e.what() + ")");
+    }
+}
+
+}  // namespace vulcat::calibrate

@@ -1,0 +1,125 @@
+#include "calibrate/sqnr.h"
+
+#include "calibrate/cat.h"
+#include "calibrate/parallel.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace vulcat::calibrate {
+
+namespace {
+
+double squares(const Matrix& m) {
+    double sum = 0;
+    for (Eigen::Index r = 0; r < m.rows(); ++r) sum += m.row(r).cast<double>().squaredNorm();
+    return sum;
+}
+
+/// Steps that the grid of a symmetric code spans: from -largest to +largest.
+double symmetricSteps(int bits) { return bits == 4 ? 14.0 : 254.0; }
+
+/// Sum over rows of the squared step of each row's grid, and of the squared range it spans.
+struct GridSums {
+    double steps = 0, ranges = 0;
+};
+
+GridSums activationGrid(const format::SiteRecipe& recipe, const Matrix& x) {
+    GridSums sums;
+    if (recipe.activationBits == 16) {
+        for (Eigen::Index r = 0; r < x.rows(); ++r) sums.ranges += std::pow(2.0 * x.row(r).cwiseAbs().maxCoeff(), 2);
+        return sums;
+    }
+    const auto format = format::activationFormat(recipe.activationBits, recipe.activationSymmetric);
+    const double steps = format == format::ActivationFormat::A4Asymmetric ? 15.0 : symmetricSteps(recipe.activationBits);
+    std::vector<int8_t> codes(static_cast<size_t>(x.cols()));
+    for (Eigen::Index r = 0; r < x.rows(); ++r) {
+        const auto header = format::quantiseRow({x.row(r).data(), codes.size()}, format, codes);
+        const double square = std::pow(static_cast<double>(header.scale), 2);
+        sums.steps += square;
+        sums.ranges += square * steps * steps;
+    }
+    return sums;
+}
+
+/// The same for the weight grids, each group weighed by the mean energy of its inputs: sum_og s^2 E||x_g||^2.
+GridSums weightGrid(const format::QuantisedMatrix& q, const Eigen::VectorXd& energy) {
+    GridSums sums;
+    const auto groups = static_cast<Eigen::Index>(q.groups());
+    const Eigen::Index width = q.groupSize == 0 ? energy.size() : static_cast<Eigen::Index>(q.groupSize);
+    for (Eigen::Index g = 0; g < groups; ++g) {
+        const Eigen::Index begin = g * width;
+        const double inputs = energy.segment(begin, std::min(width, energy.size() - begin)).sum();
+        for (Eigen::Index n = 0; n < static_cast<Eigen::Index>(q.rows); ++n) {
+            const double scale = static_cast<double>(q.scales[static_cast<size_t>(n * groups + g)]);
+            sums.steps += scale * scale * inputs;
+        }
+    }
+    sums.ranges = sums.steps * std::pow(symmetricSteps(q.bits), 2);
+    return sums;
+}
+
+}  // namespace
+
+double decibel(double signal, double noise) {
+    if (!(noise > 0.0)) return kNoNoise;
+    if (!(signal > 0.0)) return -kNoNoise;
+    return std::clamp(10.0 * std::log10(signal / noise), -kNoNoise, kNoNoise);
+}
+
+double meanSignal(const std::vector<Linear>& weights, const Matrix& rows) {
+    double sum = 0;
+    for (const Linear& linear : weights) sum += squares(multiplyTransposed(rows, linear.weight));
+    return sum / static_cast<double>(rows.rows());
+}
+
+SiteQuality judgeSite(const Site& quantised, const std::vector<Linear>& weights, const std::vector<Matrix>& transformed,
+                      const Matrix& rows) {
+    const Matrix x = quantised.transform ? applyTransform(*quantised.transform, rows) : rows;
+    const auto count = static_cast<double>(rows.rows());
+    Eigen::VectorXd energy = Eigen::VectorXd::Zero(x.cols());
+    for (Eigen::Index r = 0; r < x.rows(); ++r) energy += x.row(r).cast<double>().cwiseAbs2().transpose();
+    energy /= count;
+    const GridSums gridX = activationGrid(quantised.recipe, x);
+    GridSums gridW;
+    double weightSquares = 0;
+    for (size_t i = 0; i < transformed.size(); ++i) {
+        weightSquares += squares(transformed[i]);
+        if (!quantised.linears[i].codes) continue;
+        const GridSums sums = weightGrid(*quantised.linears[i].codes, energy);
+        gridW.steps += sums.steps;
+        gridW.ranges += sums.ranges;
+    }
+    double signal = 0, noise = 0;
+    const std::vector<Matrix> outputs = apply(quantised, rows);
+    for (size_t i = 0; i < weights.size(); ++i) {
+        Matrix exact = multiplyTransposed(rows, weights[i].weight);
+        signal += squares(exact);
+        if (!weights[i].bias.empty())
+            exact.rowwise() += Eigen::Map<const Eigen::RowVectorXf>(weights[i].bias.data(), exact.cols());
+        noise += squares(exact - outputs[i]);
+    }
+    const double inputs = energy.sum();
+    const double predictedNoise = gridX.steps / count / 12.0 * weightSquares + gridW.steps / 12.0;
+    SiteQuality quality;
+    quality.concentrationX = decibel(inputs * count, gridX.ranges);
+    quality.concentrationW = decibel(weightSquares * inputs, gridW.ranges);
+    quality.alignment = decibel(signal / count, weightSquares * inputs);
+    quality.predicted = decibel(signal / count, predictedNoise);
+    quality.measured = decibel(signal, noise);
+    return quality;
+}
+
+double attainableAlignment(const SecondMoments& x, const SecondMoments& w, Eigen::Index block, double signal, int threads) {
+    const Eigen::Index width = x.width(), k = block == 0 ? width : std::min(block, width);
+    std::vector<double> roots(static_cast<size_t>((width + k - 1) / k));
+    parallelFor(roots.size(), threads, [&](size_t b) {
+        const Eigen::Index first = static_cast<Eigen::Index>(b) * k, n = std::min(k, width - first);
+        roots[b] = alignmentRoots(x.part(first, n), w.part(first, n));
+    });
+    const double sum = std::accumulate(roots.begin(), roots.end(), 0.0);
+    return decibel(signal * static_cast<double>(std::max<uint64_t>(x.rows(), 1)), sum * sum);
+}
+
+}  // namespace vulcat::calibrate
