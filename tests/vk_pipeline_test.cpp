@@ -1,6 +1,7 @@
 // Pipelines: made once, checked against their modules, cached across runs.
 
 #include "support/gpu_fixture.h"
+#include "support/shared_data.h"
 #include "vk_test_shaders.h"
 
 #include <doctest/doctest.h>
@@ -86,7 +87,7 @@ TEST_CASE("lowered limits refuse a pipeline") {
 TEST_CASE("a required subgroup size is what the shader sees") {
     GpuFixture gpu;
     if (!gpu.device().enabled().contains(vk::Capability::Subgroup)) {
-        MESSAGE("SKIPPED: no SUBGROUP here");
+        test::reportSkip("no SUBGROUP on this device");
         return;
     }
     const vk::Limits& limits = gpu.device().limits();
@@ -105,7 +106,7 @@ TEST_CASE("a required subgroup size is what the shader sees") {
         });
         CHECK(gpu.readBack<uint32_t>(sums) == std::vector<uint32_t>{5 * size, size, 5 * size, size, 5 * size, size});
     }
-    spec.constants = {1024};
+    spec.constants = {2 * limits.maxSubgroupSize};
     spec.requiredSubgroupSize = 2 * limits.maxSubgroupSize;
     checkRefused(library, spec, Result::Unsupported, "subgroups of");
     spec.constants = {limits.subgroupSize + 1};
