@@ -1,10 +1,11 @@
-// y = W x + b with integer weights and quantised activations, exact integer sums (see runtime/kernels/integer_linear.h).
+// y = W x + b with integer weights and quantised activations, exact integer sums; host side: kernels/integer_linear.h.
 //
 //     y[m,n] = s_x[m] * sum_g s_w[n,g] * (sum_{k in g} q[n,k] c[m,k] - z[m] * codeSum[n,g]) + b[n]  (+ y[m,n])
 //
 // Buffers   0 activations  quantised rows: header {scale, zero, code sum, 0}, then Kp / 4 words of int8 codes
 //           1 codes        uvec4 [tiles][units][LANES], see kernels/linear_weights.h
-//           2 parameters   uvec4 [pairs of tiles][groups + 1][LANES]: {scale, code sum} of both tiles, last their {bias, 0}
+//           2 parameters   uvec4 [pairs of tiles][groups + 1][LANES]: {scale, code sum} of both tiles; at the end of
+//                          a pair their {bias, 0}
 //           3 y            float [M][outputs]
 // Mapping   an invocation owns row `lane` of TILE_N weight tiles and TILE_M rows of x: TILE_M x TILE_N sums in
 //           registers and no shared memory. Workgroup x walks the weight tiles, y the rows of x.
@@ -137,8 +138,8 @@ void finishGroup(uint group, int zeros[TILE_M]) {
         const int offset = WEIGHT_OFFSET * int(activationSum(m));
         [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
             const uint i = m * TILE_N + n;
-            const int sum = (int(sums[i]) >> SUM_SHIFT) - (ACTIVATION_OFFSET + zeros[m]) * int(scaleAndSum[n].y) - offset;
-            precise float term = float(sum) * uintBitsToFloat(scaleAndSum[n].x);
+            const int correction = (ACTIVATION_OFFSET + zeros[m]) * int(scaleAndSum[n].y) + offset;
+            precise float term = float((int(sums[i]) >> SUM_SHIFT) - correction) * uintBitsToFloat(scaleAndSum[n].x);
             precise float result = results[i] + term;
             results[i] = result;
         }

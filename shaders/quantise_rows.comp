@@ -1,15 +1,15 @@
 // Quantises rows of activations, a scale a row: the shader twin of format::quantiseRow.
 //
-//     a8             amax = max|x|                scale = amax * (1/127)     code = clamp(roundEven(x * (127/amax)), -127, 127)
-//     a4 symmetric   amax = max|x|                scale = amax * (1/7)       code = clamp(roundEven(x * (7/amax)), -8, 7)
-//     a4 asymmetric  lo = min(0, x), hi = max(0, x), inv = 15/(hi - lo)      scale = (hi - lo) * (1/15)
-//                    zero = roundEven(-lo * inv)                             code = clamp(roundEven(x * inv) + zero, 0, 15)
+//     a8             amax = max|x|, scale = amax * (1/127), code = clamp(roundEven(x * (127/amax)), -127, 127)
+//     a4 symmetric   amax = max|x|, scale = amax * (1/7),   code = clamp(roundEven(x * (7/amax)), -8, 7)
+//     a4 asymmetric  lo = min(0, min x), hi = max(0, max x), inv = 15/(hi - lo), scale = (hi - lo) * (1/15),
+//                    zero = roundEven(-lo * inv),           code = clamp(roundEven(x * inv) + zero, 0, 15)
 //
 // Buffers   0 x     float [M][K]
 //           1 rows  [M] of {scale bits, zero, sum of codes, 0} and Kp / 4 words of four int8 codes, padding 0
 // Mapping   one workgroup a row; invocations walk the row side by side, then reduce through shared memory.
-// Exact     but for the one division a row, which Vulkan rounds within 2.5 ULP: a code may differ from the CPU's where x
-//           lies that close to a tie.
+// Exact     but for the one division a row, which Vulkan rounds within 2.5 ULP: a code may differ from the CPU's where
+//           x lies that close to a tie.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "interface/quantise_rows.h"

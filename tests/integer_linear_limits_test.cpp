@@ -62,7 +62,8 @@ TEST_CASE("plans and arguments that disagree are refused") {
     CHECK_THROWS_AS(build(shape, {2, codes, scales, sums, std::span(scales).first(1)}), Error);
     CHECK_THROWS_AS(build({kernels::WeightFormat::Int8, 32, 48}, part), Error);
     CHECK_THROWS_AS(build({kernels::WeightFormat::F32, 32, 32}, part), Error);
-    CHECK_THROWS_AS(kernels::IntegerLinear(device, gpu.pipelines(), {}, {kernels::WeightFormat::Int4, 132000, 0}, 1), Error);
+    CHECK_THROWS_AS(kernels::IntegerLinear(device, gpu.pipelines(), {}, {kernels::WeightFormat::Int4, 132000, 0}, 1),
+                    Error);
     CHECK_THROWS_AS(kernels::IntegerLinear(device, gpu.pipelines(), {}, {kernels::WeightFormat::F16, 64, 0}, 1), Error);
 
     const kernels::LinearWeights weights = build(shape, part);

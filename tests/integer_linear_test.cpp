@@ -67,7 +67,7 @@ TEST_CASE("awkward shapes") {
 TEST_CASE("200 random shapes") {
     test::GpuFixture gpu;
     test::Rng rng(12);
-    for (int i = 0; i < 200; ++i) {
+    for (uint32_t i = 0; i < 200; ++i) {
         const IntegerCase shape = randomCase(rng);
         checkOnEveryVariant(gpu, randomData(shape, rng), shape.describe(), shape.outputs >= 3 ? 1 + i % 3 : 1);
     }
@@ -79,7 +79,8 @@ TEST_CASE("extreme codes stay exact over a long row") {
         int8_t activation;
         int zero;
     };
-    static constexpr Extreme kFour[] = {{-8, -127, 0}, {-8, 127, 0}, {7, 127, 0}, {7, -127, 0}, {-8, 15, 0}, {7, 0, 15}};
+    static constexpr Extreme kFour[] = {{-8, -127, 0}, {-8, 127, 0}, {7, 127, 0},
+                                        {7, -127, 0},  {-8, 15, 0},  {7, 0, 15}};
     static constexpr Extreme kEight[] = {{-127, -127, 0}, {127, -127, 0}, {127, 15, 15}};
     test::GpuFixture gpu;
     test::Rng rng(13);
@@ -97,8 +98,9 @@ TEST_CASE("extreme codes stay exact over a long row") {
                 std::fill(data.x.codes.begin(), data.x.codes.end(), extreme.activation);
                 for (format::RowHeader& header : data.x.headers) header.zero = extreme.zero;
                 refreshSums(data);
-                checkOnEveryVariant(gpu, data, shape.describe() + " weight " + std::to_string(extreme.weight) + " activation " +
-                                                   std::to_string(extreme.activation));
+                checkOnEveryVariant(gpu, data,
+                                    shape.describe() + " weight " + std::to_string(extreme.weight) + " activation " +
+                                        std::to_string(extreme.activation));
             }
         }
     }

@@ -91,10 +91,14 @@ TEST_CASE("re-laid integer codes and parameters stand where the header says") {
                     }
                     const uint32_t tile = r / lanes;
                     for (uint32_t group = 0; group <= shape.groups(); ++group) {
-                        const size_t at = ((size_t{tile / 2} * (shape.groups() + 1) + group) * lanes + r % lanes) * 4 + tile % 2 * 2;
+                        const size_t at =
+                            ((size_t{tile / 2} * (shape.groups() + 1) + group) * lanes + r % lanes) * 4 + tile % 2 * 2;
                         const size_t from = row * shape.groups() + group;
                         const bool isBias = group == shape.groups();
-                        const float first = !exists ? 0 : !isBias ? matrix.scales[from] : part == 1 ? 0 : stack.biases[part][row];
+                        const float first = !exists     ? 0
+                                            : !isBias   ? matrix.scales[from]
+                                            : part == 1 ? 0
+                                                        : stack.biases[part][row];
                         const int32_t second = exists && !isBias ? matrix.codeSums[from] : 0;
                         wrong += std::bit_cast<float>(parameters[at]) != first;
                         wrong += static_cast<int32_t>(parameters[at + 1]) != second;

@@ -52,7 +52,8 @@ struct Count {
     size_t wrong = 0;
 };
 
-void compareRow(std::span<const uint32_t> row, std::span<const float> x, format::ActivationFormat format, Count& count) {
+void compareRow(std::span<const uint32_t> row, std::span<const float> x, format::ActivationFormat format,
+                Count& count) {
     std::vector<int8_t> codes(x.size());
     const format::RowHeader expected = format::quantiseRow(x, format, codes);
     count.wrong += std::bit_cast<float>(row[0]) != expected.scale;
@@ -71,7 +72,8 @@ void compareRow(std::span<const uint32_t> row, std::span<const float> x, format:
     count.wrong += static_cast<int32_t>(row[2]) != sum;
 }
 
-Count quantiseAndCompare(test::GpuFixture& gpu, const kernels::ActivationFormat& format, std::span<const float> x, uint32_t rows) {
+Count quantiseAndCompare(test::GpuFixture& gpu, const kernels::ActivationFormat& format, std::span<const float> x,
+                         uint32_t rows) {
     const auto inputs = static_cast<uint32_t>(x.size() / rows);
     const kernels::QuantiseRows quantise(gpu.device(), gpu.pipelines(), gpu.capabilities(), format);
     const vk::BufferView storage = gpu.output(kernels::QuantisedRows::sizeBytes(rows, inputs));
@@ -100,7 +102,8 @@ TEST_CASE("codes, scales, zero points and sums are those of the CPU") {
             for (const uint32_t rows : {1u, 2u, 17u}) {
                 const std::vector<float> x = makeRows(rng, rows, inputs);
                 const Count count = quantiseAndCompare(gpu, format, x, rows);
-                CHECK_MESSAGE(count.wrong == 0, "a", format.bits, " M=", rows, " K=", inputs, ": ", count.wrong, " wrong");
+                CHECK_MESSAGE(count.wrong == 0, "a", format.bits, " M=", rows, " K=", inputs, ": ", count.wrong,
+                              " wrong");
                 total.codes += count.codes;
                 total.ties += count.ties;
             }

@@ -31,12 +31,15 @@ constexpr uint32_t kMostInputs = 132000;  // above, a sum may leave 32 bits
 // A single-row tile reads the weights once a row, a many-row tile computes all its rows whether they exist or not.
 constexpr uint32_t kFewRows = 2;
 
-uint32_t blocksOf(const LinearShape& shape) { return shape.paddedInputs() / kInputsOfBlock; }
+uint32_t blocksOf(const LinearShape& shape) {
+    return shape.paddedInputs() / kInputsOfBlock;
+}
 uint32_t groupBlocksOf(const LinearShape& shape) {
     return shape.groupSize == 0 ? blocksOf(shape) : std::min(shape.groupSize / kInputsOfBlock, blocksOf(shape));
 }
 
-// Blocks unrolled in the inner loop: must divide every group, also a shorter last one, and what a subgroup loads at once.
+// Blocks unrolled in the inner loop: must divide every group, also a shorter last one, and what a subgroup loads at
+// once.
 uint32_t unrollFor(const LinearShape& shape, uint32_t lanes) {
     constexpr uint32_t kMost = 4;  // longer bodies cost compile time and gain nothing
     const uint32_t groupBlocks = groupBlocksOf(shape);
@@ -56,7 +59,8 @@ IntegerLinear::IntegerLinear(vk::Device& device, vk::PipelineLibrary& library, c
     const uint32_t lanes = weightLanes(device);
     vk::CapabilitySet usable = allowed;
     if (lanes != device.limits().subgroupSize) usable = usable - vk::CapabilitySet{vk::Capability::Subgroup};
-    const Variant& variant = shape.format == WeightFormat::Int4 ? choose(kVariantsW4, usable) : choose(kVariantsW8, usable);
+    const Variant& variant =
+        shape.format == WeightFormat::Int4 ? choose(kVariantsW4, usable) : choose(kVariantsW8, usable);
     module_ = variant.module;
     texel_ = variant.required.contains(vk::Capability::Texel);
 
@@ -86,12 +90,14 @@ void IntegerLinear::record(vk::Recorder& recorder, const Args& args) const {
                                                  std::to_string(std::min(maxRows_, args.x.rows())));
     }
     if (texel_ && (!args.x.texel() || !weights.panels().front().codesTexel)) {
-        throw Error(Result::InvalidArgument, "weights and quantised rows must be made with the capabilities of their plan");
+        throw Error(Result::InvalidArgument,
+                    "weights and quantised rows must be made with the capabilities of their plan");
     }
     const Tile& tile = args.rows <= kFewRows ? few_ : many_;
     const vk::BufferView y = args.y.part(0, uint64_t{args.rows} * weights.outputs() * sizeof(float));
-    const vk::Binding x = texel_ ? vk::read(*args.x.texel())
-                                 : vk::read(args.x.storage().part(0, QuantisedRows::sizeBytes(args.rows, shape_.inputs)));
+    const vk::Binding x = texel_
+                              ? vk::read(*args.x.texel())
+                              : vk::read(args.x.storage().part(0, QuantisedRows::sizeBytes(args.rows, shape_.inputs)));
     const vk::Binding out = args.accumulate ? vk::readWrite(y) : vk::write(y);
     const uint64_t rowsOfDispatch = uint64_t{device_.limits().maxWorkgroupCount[1]} * tile.rows;
 

@@ -27,7 +27,8 @@ RowOfStack findRow(std::span<const LinearPart> parts, uint32_t row) {
         if (row < part.rows) return {&part, row};
         row -= part.rows;
     }
-    throw Error(Result::InvalidArgument, "weight row " + std::to_string(row) + " is past the end of the stacked linears");
+    throw Error(Result::InvalidArgument,
+                "weight row " + std::to_string(row) + " is past the end of the stacked linears");
 }
 
 // A row of the source as the words of its units, see the header.
@@ -52,8 +53,9 @@ uint32_t checkParts(const LinearShape& shape, std::span<const LinearPart> parts)
     if (shape.inputs == 0) throw Error(Result::InvalidArgument, "a linear layer needs at least one input");
     const uint32_t size = shape.groupSize;
     if (size != 0 && (!shape.isInteger() || (size != 32 && size != 64 && size != 128))) {
-        throw Error(Result::InvalidArgument, "the group size of weights must be 0, 32, 64 or 128 (0 for float weights), not " +
-                                                 std::to_string(size));
+        throw Error(
+            Result::InvalidArgument,
+            "the group size of weights must be 0, 32, 64 or 128 (0 for float weights), not " + std::to_string(size));
     }
     uint64_t rows = 0;
     for (size_t i = 0; i < parts.size(); ++i) {
@@ -62,7 +64,8 @@ uint32_t checkParts(const LinearShape& shape, std::span<const LinearPart> parts)
         const auto require = [&](bool holds, const char* what) {
             if (!holds) {
                 throw Error(Result::InvalidArgument, std::string(what) + " of stacked linear " + std::to_string(i) +
-                                                         " do not have the size of its " + std::to_string(part.rows) + " rows");
+                                                         " do not have the size of its " + std::to_string(part.rows) +
+                                                         " rows");
             }
         };
         require(part.codes.size() == part.rows * shape.sourceRowBytes(), "weights");
@@ -81,11 +84,15 @@ uint32_t checkParts(const LinearShape& shape, std::span<const LinearPart> parts)
 
 uint32_t LinearShape::bits() const {
     switch (format) {
-        case WeightFormat::Int4: return 4;
-        case WeightFormat::Int8: return 8;
-        case WeightFormat::F32: return 32;
+        case WeightFormat::Int4:
+            return 4;
+        case WeightFormat::Int8:
+            return 8;
+        case WeightFormat::F32:
+            return 32;
         case WeightFormat::F16:
-        case WeightFormat::BF16: break;
+        case WeightFormat::BF16:
+            break;
     }
     return 16;
 }
@@ -99,7 +106,8 @@ uint64_t LinearShape::sourceRowBytes() const {
     return isInteger() ? uint64_t{paddedInputs()} * bits() / 8 : uint64_t{inputs} * bits() / 8;
 }
 
-std::vector<PanelRange> splitPanels(const LinearShape& shape, uint32_t rows, uint32_t lanes, const PanelLimits& limits) {
+std::vector<PanelRange> splitPanels(const LinearShape& shape, uint32_t rows, uint32_t lanes,
+                                    const PanelLimits& limits) {
     uint64_t tileBytes = codeWordsOfTile(shape, lanes) * 4;
     uint64_t pairBytes = parameterWordsOfPair(shape, lanes) * 4;
     uint64_t storage = limits.storageBytes;
@@ -108,7 +116,8 @@ std::vector<PanelRange> splitPanels(const LinearShape& shape, uint32_t rows, uin
     const uint64_t tiles = std::min({storage / tileBytes, storage / pairBytes * 2, uint64_t{limits.tiles}}) / 2 * 2;
     if (tiles == 0) {
         throw Error(Result::Unsupported, "two tiles of weight rows with " + std::to_string(shape.inputs) +
-                                             " inputs exceed the device's buffer range of " + std::to_string(storage) + " bytes");
+                                             " inputs exceed the device's buffer range of " + std::to_string(storage) +
+                                             " bytes");
     }
     std::vector<PanelRange> panels;
     const uint64_t step = tiles * lanes;
@@ -118,11 +127,13 @@ std::vector<PanelRange> splitPanels(const LinearShape& shape, uint32_t rows, uin
     return panels;
 }
 
-std::vector<uint32_t> relayCodes(const LinearShape& shape, std::span<const LinearPart> parts, PanelRange rows, uint32_t lanes) {
+std::vector<uint32_t> relayCodes(const LinearShape& shape, std::span<const LinearPart> parts, PanelRange rows,
+                                 uint32_t lanes) {
     const uint64_t tileWords = codeWordsOfTile(shape, lanes);
     const uint64_t tiles = divideUp(rows.rowCount, lanes);
     const uint32_t units = shape.units();
-    std::vector<uint32_t> words(static_cast<size_t>(tiles * tileWords), shape.format == WeightFormat::Int4 ? 0x88888888u : 0u);
+    std::vector<uint32_t> words(static_cast<size_t>(tiles * tileWords),
+                                shape.format == WeightFormat::Int4 ? 0x88888888u : 0u);
     std::vector<uint32_t> row(size_t{units} * kWordsOfUnit);
     for (uint32_t r = 0; r < rows.rowCount; ++r) {
         readRow(shape, findRow(parts, rows.rowBegin + r), row);
@@ -179,7 +190,8 @@ void upload(const LinearShape& shape, std::span<const LinearPart> parts, const W
         const std::vector<uint32_t> codes = relayCodes(shape, parts, piece, lanes);
         const std::vector<uint32_t> parameters = relayParameters(shape, parts, piece, lanes);
         uploader.write(panel.codes.part(codesAt, codes.size() * 4), std::span<const uint32_t>(codes));
-        uploader.write(panel.parameters.part(parametersAt, parameters.size() * 4), std::span<const uint32_t>(parameters));
+        uploader.write(panel.parameters.part(parametersAt, parameters.size() * 4),
+                       std::span<const uint32_t>(parameters));
         codesAt += codes.size() * 4;
         parametersAt += parameters.size() * 4;
     }
@@ -187,8 +199,9 @@ void upload(const LinearShape& shape, std::span<const LinearPart> parts, const W
 
 }  // namespace
 
-LinearWeights::LinearWeights(vk::Device& device, vk::Arena& arena, vk::Uploader& uploader, const vk::CapabilitySet& allowed,
-                             const LinearShape& shape, std::span<const LinearPart> parts)
+LinearWeights::LinearWeights(vk::Device& device, vk::Arena& arena, vk::Uploader& uploader,
+                             const vk::CapabilitySet& allowed, const LinearShape& shape,
+                             std::span<const LinearPart> parts)
     : shape_(shape), outputs_(checkParts(shape, parts)), lanes_(weightLanes(device)) {
     const bool texel = allowed.contains(vk::Capability::Texel);
     for (const PanelRange& range : splitPanels(shape, outputs_, lanes_, panelLimits(device, texel))) {

@@ -6,14 +6,15 @@
 //
 //     codes       uvec4 [tiles][units][R]            tile t, invocation r: row R*t + r of the panel
 //     parameters  uvec4 [pairs of tiles][groups + 1][R]
-//                                                    {scale as float bits, sum of the group's codes} of the even tile, then
-//                                                    of the odd one; the last slot is {bias as float bits, 0} of both
+//                                                    {scale as float bits, sum of the group's codes} of the even tile,
+//                                                    then of the odd one; the last slot is {bias as float bits, 0} of
+//                                                    both
 //
 // tiles = ceil(rows of the panel / R); rows past the end hold zero weights with zero scales and biases. A unit holds
 //
 //     Int4   32 codes, 4 words of 8. Word = rotate16(packed) ^ 0x88888888, where `packed` is the portable word: nibbles
-//            q + 8, unsigned, ordered from the low end K 2 6 3 7 0 4 1 5. So (word >> 4j) & 0x000F000F, j = 0..3, are the
-//            pairs (low half, high half) K (2,0) (6,4) (3,1) (7,5), which one 32-bit multiplication by a pair of
+//            q + 8, unsigned, ordered from the low end K 2 6 3 7 0 4 1 5. So (word >> 4j) & 0x000F000F, j = 0..3, are
+//            the pairs (low half, high half) K (2,0) (6,4) (3,1) (7,5), which one 32-bit multiplication by a pair of
 //            activation bytes in the order (0,2) (4,6) (1,3) (5,7) turns into a sum of two products (bits 16..31).
 //     Int8   16 codes, two's complement, byte j of word i is K-index 4i+j
 //     F32    4 elements; F16, BF16: 8 elements, the lower K-index in the low half of a word
@@ -45,11 +46,11 @@ struct LinearShape {
     uint32_t groupSize = 0;  ///< 0 (one scale a row), 32, 64 or 128; 0 for float formats
 
     bool isInteger() const { return format == WeightFormat::Int4 || format == WeightFormat::Int8; }
-    uint32_t bits() const;                                                  ///< of a weight: 4, 8, 16 or 32
-    uint32_t paddedInputs() const { return (inputs + 31) / 32 * 32; }       ///< Kp
-    uint32_t groups() const;                                                ///< 0 for float formats
-    uint32_t units() const { return paddedInputs() / 32 * bits() / 4; }     ///< 128-bit words of a row
-    uint64_t sourceRowBytes() const;                                        ///< bytes of a row in LinearPart::codes
+    uint32_t bits() const;                                               ///< of a weight: 4, 8, 16 or 32
+    uint32_t paddedInputs() const { return (inputs + 31) / 32 * 32; }    ///< Kp
+    uint32_t groups() const;                                             ///< 0 for float formats
+    uint32_t units() const { return paddedInputs() / 32 * bits() / 4; }  ///< 128-bit words of a row
+    uint64_t sourceRowBytes() const;                                     ///< bytes of a row in LinearPart::codes
 
     bool operator==(const LinearShape&) const = default;
 };
@@ -72,10 +73,10 @@ struct PanelRange {
 struct WeightPanel {
     uint32_t rowBegin = 0;  ///< first output column this panel computes
     uint32_t rowCount = 0;
-    uint32_t tiles = 0;     ///< ceil(rowCount / lanes)
+    uint32_t tiles = 0;  ///< ceil(rowCount / lanes)
     vk::BufferView codes;
     vk::BufferView parameters;
-    std::optional<vk::TexelView> codesTexel;       ///< both present when TEXEL was allowed, both absent otherwise
+    std::optional<vk::TexelView> codesTexel;  ///< both present when TEXEL was allowed, both absent otherwise
     std::optional<vk::TexelView> parametersTexel;
 };
 
@@ -92,7 +93,8 @@ std::vector<PanelRange> splitPanels(const LinearShape& shape, uint32_t rows, uin
 
 /// The words of `codes` for rows [rowBegin, rowBegin + rowCount) of the stack; pure. Size: tiles * units * lanes * 4.
 /// Precondition: the parts are as large as `shape` says (LinearWeights checks), rowBegin + rowCount <= their rows.
-std::vector<uint32_t> relayCodes(const LinearShape& shape, std::span<const LinearPart> parts, PanelRange rows, uint32_t lanes);
+std::vector<uint32_t> relayCodes(const LinearShape& shape, std::span<const LinearPart> parts, PanelRange rows,
+                                 uint32_t lanes);
 
 /// The words of `parameters` for the same rows; pure. Size: ceil(tiles / 2) * (groups + 1) * lanes * 4.
 std::vector<uint32_t> relayParameters(const LinearShape& shape, std::span<const LinearPart> parts, PanelRange rows,

@@ -16,7 +16,8 @@ uint32_t formatConstant(const ActivationFormat& format) {
     if (format.bits == 8 && format.symmetric) return shaders::kFormatA8;
     if (format.bits == 4) return format.symmetric ? shaders::kFormatA4Symmetric : shaders::kFormatA4Asymmetric;
     throw Error(Result::Unsupported, "activations are quantised to 8 bits (symmetric) or 4, not to " +
-                                         std::to_string(format.bits) + (format.symmetric ? " symmetric" : " asymmetric"));
+                                         std::to_string(format.bits) +
+                                         (format.symmetric ? " symmetric" : " asymmetric"));
 }
 
 const vk::Pipeline& quantisePipeline(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
@@ -32,8 +33,8 @@ const vk::Pipeline& quantisePipeline(vk::Device& device, vk::PipelineLibrary& li
 
 }  // namespace
 
-QuantisedRows::QuantisedRows(vk::Device& device, const vk::CapabilitySet& allowed, vk::BufferView storage, uint32_t rows,
-                             uint32_t inputs)
+QuantisedRows::QuantisedRows(vk::Device& device, const vk::CapabilitySet& allowed, vk::BufferView storage,
+                             uint32_t rows, uint32_t inputs)
     : rows_(rows), inputs_(inputs) {
     const uint64_t bytes = sizeBytes(rows, inputs);
     if (rows == 0 || inputs == 0 || bytes > storage.size || bytes > device.limits().maxStorageRange) {

@@ -9,7 +9,8 @@ namespace vulcat::kernels {
 const Variant& choose(std::span<const Variant> variants, const vk::CapabilitySet& allowed) {
     const Variant* best = nullptr;
     for (const Variant& variant : variants) {
-        if (allowed.contains(variant.required) && (best == nullptr || variant.priority > best->priority)) best = &variant;
+        if (allowed.contains(variant.required) && (best == nullptr || variant.priority > best->priority))
+            best = &variant;
     }
     if (best != nullptr) return *best;
     const std::string module = variants.empty() ? std::string("an empty list") : std::string(variants.front().module);

@@ -15,7 +15,7 @@ struct IntegerLinearPush {
     uint blocks;       ///< Kp / 32
     uint groupBlocks;  ///< blocks of a scale group; blocks for one scale a row
     uint groups;
-    uint accumulate;   ///< 1: adds to what y holds
+    uint accumulate;  ///< 1: adds to what y holds
 };
 
 VULCAT_INTERFACE_END

@@ -84,9 +84,8 @@ void refreshSums(IntegerData& data) {
 
 std::vector<vk::CapabilitySet> integerVariants(const GpuFixture& gpu) {
     using vk::Capability;
-    static constexpr vk::CapabilitySet kSets[] = {{Capability::Subgroup},
-                                                  {Capability::Subgroup, Capability::Texel},
-                                                  {Capability::Subgroup, Capability::Dot}};
+    static constexpr vk::CapabilitySet kSets[] = {
+        {Capability::Subgroup}, {Capability::Subgroup, Capability::Texel}, {Capability::Subgroup, Capability::Dot}};
     std::vector<vk::CapabilitySet> sets = {{}};
     for (const vk::CapabilitySet& set : kSets) {
         if (gpu.capabilities().contains(set)) sets.push_back(set);
@@ -95,24 +94,27 @@ std::vector<vk::CapabilitySet> integerVariants(const GpuFixture& gpu) {
 }
 
 void saySkippedVariants(const GpuFixture& gpu) {
-    const vk::CapabilitySet missing = vk::CapabilitySet{vk::Capability::Subgroup, vk::Capability::Texel, vk::Capability::Dot} -
-                                      gpu.capabilities();
-    if (!missing.empty()) std::printf("SKIPPED: variants that need %s, which this device lacks\n", missing.toString().c_str());
+    const vk::CapabilitySet missing =
+        vk::CapabilitySet{vk::Capability::Subgroup, vk::Capability::Texel, vk::Capability::Dot} - gpu.capabilities();
+    if (!missing.empty())
+        std::printf("SKIPPED: variants that need %s, which this device lacks\n", missing.toString().c_str());
 }
 
-std::vector<float> runOnGpu(GpuFixture& gpu, const vk::CapabilitySet& allowed, const IntegerData& data, uint32_t parts) {
+std::vector<float> runOnGpu(GpuFixture& gpu, const vk::CapabilitySet& allowed, const IntegerData& data,
+                            uint32_t parts) {
     const auto rows = static_cast<uint32_t>(data.x.rows);
     const auto outputs = static_cast<uint32_t>(data.weights.rows);
     const auto inputs = static_cast<uint32_t>(data.weights.columns);
-    const kernels::LinearShape shape{data.weights.bits == 4 ? kernels::WeightFormat::Int4 : kernels::WeightFormat::Int8, inputs,
-                                     static_cast<uint32_t>(data.weights.groupSize)};
+    const kernels::LinearShape shape{data.weights.bits == 4 ? kernels::WeightFormat::Int4 : kernels::WeightFormat::Int8,
+                                     inputs, static_cast<uint32_t>(data.weights.groupSize)};
     const std::vector<std::byte> packed = data.weights.packedCodes();
     std::vector<kernels::LinearPart> stack;
     for (uint32_t begin = 0, i = 1; i <= parts; ++i) {
         const uint32_t end = outputs * i / parts;
         const size_t count = end - begin;
         const size_t groups = shape.groups();
-        stack.push_back({end - begin, std::span(packed).subspan(begin * shape.sourceRowBytes(), count * shape.sourceRowBytes()),
+        stack.push_back({end - begin,
+                         std::span(packed).subspan(begin * shape.sourceRowBytes(), count * shape.sourceRowBytes()),
                          std::span(data.weights.scales).subspan(begin * groups, count * groups),
                          std::span(data.weights.codeSums).subspan(begin * groups, count * groups),
                          data.bias.empty() ? std::span<const float>() : std::span(data.bias).subspan(begin, count)});
@@ -145,7 +147,8 @@ size_t countWrong(const std::vector<float>& y, const std::vector<float>& expecte
     for (size_t i = 0; i < y.size(); ++i) {
         if (y[i] == expected[i]) continue;
         if (wrong++ == 0) {
-            first = "output " + std::to_string(i) + " is " + std::to_string(y[i]) + ", not " + std::to_string(expected[i]);
+            first =
+                "output " + std::to_string(i) + " is " + std::to_string(y[i]) + ", not " + std::to_string(expected[i]);
         }
     }
     return wrong;

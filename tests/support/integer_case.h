@@ -49,7 +49,8 @@ std::vector<vk::CapabilitySet> integerVariants(const GpuFixture& gpu);
 void saySkippedVariants(const GpuFixture& gpu);
 
 /// y on the GPU; the weights are stacked from `parts` equal pieces where N allows.
-std::vector<float> runOnGpu(GpuFixture& gpu, const vk::CapabilitySet& allowed, const IntegerData& data, uint32_t parts = 1);
+std::vector<float> runOnGpu(GpuFixture& gpu, const vk::CapabilitySet& allowed, const IntegerData& data,
+                            uint32_t parts = 1);
 
 /// Counts outputs that are not equal to the reference, and describes the first.
 size_t countWrong(const std::vector<float>& y, const std::vector<float>& expected, std::string& first);
