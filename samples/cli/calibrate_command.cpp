@@ -88,12 +88,12 @@ void addCalibrateCommand(CLI::App& app, Action& chosen) {
     command->add_flag("--dry-run", a->dryRun, "Only say what peak memory, disk and time it would take");
     command->footer("An interrupted run (Ctrl-C, a power cut) continues when the same command is given again.");
     command->callback([a, &chosen] {
-        using calibrate::ScaleSearch;
+        using format::ScaleSearch;
         using calibrate::TransformKind;
         const std::map<std::string, TransformKind> kinds{
             {"none", TransformKind::None}, {"hadamard", TransformKind::Hadamard}, {"cat", TransformKind::Cat}};
         a->options.transform = kinds.at(a->transform);
-        a->options.scales = a->scales == "mse" ? ScaleSearch::Mse : ScaleSearch::Absmax;
+        a->options.scales = a->scales == "mse" ? ScaleSearch::Mse : ScaleSearch::AbsMax;
         chosen = [a] { return calibrateModel(*a); };
     });
 }

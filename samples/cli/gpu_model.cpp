@@ -3,6 +3,7 @@
 #include "cli/command.h"
 #include "cli/terminal.h"
 
+#include "format/model_config.h"
 #include "vk/device_choice.h"
 
 namespace vulcat::cli {
@@ -17,7 +18,17 @@ const vk::DeviceInfo& OpenDevice::choose(const vk::Instance& instance, const std
     return device;
 }
 
-GpuModel::GpuModel(OpenDevice& device, const std::filesystem::path& folder) : tokenizer_(folder) {
+namespace {
+
+/// A folder that is no model at all is told so by its config.json, not by a tokenizer that is missing too.
+text::Tokenizer openTokenizer(const std::filesystem::path& folder) {
+    format::readModelConfig(folder);
+    return text::Tokenizer(folder);
+}
+
+}  // namespace
+
+GpuModel::GpuModel(OpenDevice& device, const std::filesystem::path& folder) : tokenizer_(openTokenizer(folder)) {
     ProgressLine line;
     model_ = std::make_unique<model::DecoderModel>(device.engine(), folder, [&](uint64_t done, uint64_t total, std::string_view) {
         line.update("loading", done, total);

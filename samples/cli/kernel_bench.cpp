@@ -4,7 +4,6 @@
 
 #include "kernels/block_transform.h"
 #include "kernels/float_linear.h"
-#include "kernels/float_weights.h"
 #include "kernels/integer_linear.h"
 #include "kernels/mix_hadamard.h"
 #include "kernels/quantise_rows.h"
@@ -62,7 +61,7 @@ class Stopwatch {
 };
 
 struct LinearFormat {
-    uint32_t weightBits = 4;
+    kernels::WeightFormat weights = kernels::WeightFormat::Int4;
     uint32_t activationBits = 8;
     uint32_t groupSize = 0;
 };
@@ -80,7 +79,7 @@ LinearFormat parseFormat(const std::string& name) {
         (stem == "w16a16" && f.groupSize != 0))
         throw Error(Result::InvalidArgument, "format " + name + " is none of w4a4, w4a8, w4a16, w8a4, w8a8, w8a16, w16a16, "
                                              "the integer ones with -g32, -g64 or -g128 if wanted");
-    f.weightBits = stem[1] == '4' ? 4 : stem[1] == '8' ? 8 : 16;
+    f.weights = stem[1] == '4' ? kernels::WeightFormat::Int4 : stem[1] == '8' ? kernels::WeightFormat::Int8 : kernels::WeightFormat::BF16;
     const char a = stem[stem.find('a') + 1];
     f.activationBits = a == '4' ? 4 : a == '8' ? 8 : 16;
     return f;
@@ -133,36 +132,8 @@ class Bench {
         vk::Uploader uploader(device_);
         const vk::BufferView x = activations(arena, uploader, uint64_t{maxRows} * shape.inputs);
         const vk::BufferView y = arena.allocate(uint64_t{maxRows} * shape.outputs * 4);
-        if (format.weightBits == 16)
-            floatWeights(shape, name, arena, uploader, x, y);
-        else
-            integerWeights(shape, name, format, arena, uploader, x, y);
-    }
-
-    void floatWeights(const KernelShape& shape, const std::string& name, vk::Arena& arena, vk::Uploader& uploader, const vk::BufferView& x, const vk::BufferView& y) {
-        std::vector<uint16_t> weights(size_t{shape.outputs} * shape.inputs);
-        for (uint16_t& w : weights) w = static_cast<uint16_t>(0x3c00u + (random_() & 0x83ffu));  // BF16 of magnitude 0.008 to 1
-        const kernels::FloatPart part{shape.outputs, std::as_bytes(std::span<const uint16_t>(weights)), {}};
-        const kernels::LinearShape linearShape{kernels::WeightFormat::BFloat16, shape.inputs, 0};
-        const kernels::LinearWeights packed = kernels::uploadFloatWeights(device_, arena, uploader, allowed_, linearShape, {&part, 1});
-        uploader.finish();
-        for (uint32_t rows : options_.rows) {
-            const kernels::FloatLinear kernel(device_, library_, allowed_, linearShape, rows);
-            const Timing t = watch_.time([&](vk::Recorder& r) { kernel.record(r, {x, packed, y, rows}); });
-            addLinear(shape, name, std::string(kernel.module()), rows, packed.sizeBytes(), t);
-        }
-    }
-
-    void integerWeights(const KernelShape& shape, const std::string& name, const LinearFormat& format, vk::Arena& arena, vk::Uploader& uploader,
-                        const vk::BufferView& x, const vk::BufferView& y) {
-        kernels::LinearShape linearShape{format.weightBits == 4 ? kernels::WeightFormat::Int4 : kernels::WeightFormat::Int8, shape.inputs, format.groupSize};
-        std::vector<uint32_t> codes(size_t{shape.outputs} * linearShape.rowWords());
-        for (uint32_t& word : codes) word = static_cast<uint32_t>(random_());
-        const std::vector<float> scales(size_t{shape.outputs} * linearShape.groups(), 0.01f);
-        const std::vector<int32_t> sums(scales.size(), 0);  // a speed test: only the time of using them counts
-        const kernels::LinearPart part{shape.outputs, std::as_bytes(std::span<const uint32_t>(codes)), scales, sums, {}};
-        const kernels::LinearWeights weights(device_, arena, uploader, allowed_, linearShape, {&part, 1});
-        const uint32_t maxRows = *std::max_element(options_.rows.begin(), options_.rows.end());
+        const kernels::LinearShape linearShape{format.weights, shape.inputs, format.groupSize};
+        const kernels::LinearWeights weights = someWeights(linearShape, shape.outputs, arena, uploader);
         std::optional<kernels::QuantisedRows> quantised;
         if (format.activationBits != 16) {
             const vk::BufferView storage = arena.allocate(kernels::QuantisedRows::sizeBytes(maxRows, shape.inputs));
@@ -183,6 +154,16 @@ class Bench {
                 addLinear(shape, name, std::string(kernel.module()), rows, weights.sizeBytes(), t);
             }
         }
+    }
+
+    kernels::LinearWeights someWeights(const kernels::LinearShape& shape, uint32_t rows, vk::Arena& arena, vk::Uploader& uploader) {
+        std::vector<uint16_t> codes(size_t{rows} * shape.sourceRowBytes() / 2);
+        // As BF16 these are magnitudes of 0.008 to 1; as codes anything goes.
+        for (uint16_t& word : codes) word = static_cast<uint16_t>(0x3c00u + (random_() & 0x83ffu));
+        const std::vector<float> scales(size_t{rows} * shape.groups(), 0.01f);
+        const std::vector<int32_t> sums(scales.size(), 0);  // a speed test: only the time of using them counts
+        const kernels::LinearPart part{rows, std::as_bytes(std::span<const uint16_t>(codes)), scales, sums, {}};
+        return kernels::LinearWeights(device_, arena, uploader, allowed_, shape, {&part, 1});
     }
 
     void addLinear(const KernelShape& shape, const std::string& name, const std::string& module, uint32_t rows, uint64_t weightBytes, const Timing& t) {
