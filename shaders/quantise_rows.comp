@@ -49,6 +49,8 @@ vec2 rowRange(uint row) {
 
 Quantiser quantiserOf(vec2 range, out float scale) {
     precise float width = FORMAT == kFormatA4Asymmetric ? range.y - range.x : max(-range.x, range.y);
+    // Below 2^-100 counts as zero (format::kLeastRange): the reciprocal would overflow, and devices may flush denormals.
+    width = width < 7.8886090522101181e-31 ? 0 : width;
     const float steps = FORMAT == kFormatA8 ? 127.0 : FORMAT == kFormatA4Symmetric ? 7.0 : 15.0;
     const float step = FORMAT == kFormatA8 ? 1.0 / 127.0 : FORMAT == kFormatA4Symmetric ? 1.0 / 7.0 : 1.0 / 15.0;
     scale = width * step;
