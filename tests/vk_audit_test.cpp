@@ -20,21 +20,32 @@ namespace {
 CapabilitySet neededBy(uint32_t spirvCapability, bool& known) {
     known = true;
     switch (spirvCapability) {
-        case 1: return {};                                        // Shader
-        case 9: return {Capability::F16};                         // Float16
-        case 39: return {Capability::I8};                         // Int8
-        case 4433: return {Capability::Store16};                  // StorageBuffer16BitAccess
-        case 4448: return {Capability::Store8};                   // StorageBuffer8BitAccess
-        case 46: return {Capability::Texel};                      // SampledBuffer
-        case 61:                                                  // GroupNonUniform
-        case 63:                                                  // GroupNonUniformArithmetic
-        case 64:                                                  // GroupNonUniformBallot
-        case 65: return {Capability::Subgroup};                   // GroupNonUniformShuffle
-        case 6018:                                                // DotProductInput4x8BitPacked
-        case 6019: return {Capability::Dot};                      // DotProduct
-        case 5345:                                                // VulkanMemoryModel
-        case 6022: return {Capability::Coopmat};                  // CooperativeMatrixKHR
-        default: known = false; return {};
+        case 1:
+            return {};  // Shader
+        case 9:
+            return {Capability::F16};  // Float16
+        case 39:
+            return {Capability::I8};  // Int8
+        case 4433:
+            return {Capability::Store16};  // StorageBuffer16BitAccess
+        case 4448:
+            return {Capability::Store8};  // StorageBuffer8BitAccess
+        case 46:
+            return {Capability::Texel};  // SampledBuffer
+        case 61:                         // GroupNonUniform
+        case 63:                         // GroupNonUniformArithmetic
+        case 64:                         // GroupNonUniformBallot
+        case 65:
+            return {Capability::Subgroup};  // GroupNonUniformShuffle
+        case 6018:                          // DotProductInput4x8BitPacked
+        case 6019:
+            return {Capability::Dot};  // DotProduct
+        case 5345:                     // VulkanMemoryModel
+        case 6022:
+            return {Capability::Coopmat};  // CooperativeMatrixKHR
+        default:
+            known = false;
+            return {};
     }
 }
 
@@ -55,7 +66,8 @@ std::string complaint(const shaders::Module& module) {
     if (storages > 4) return "binds " + std::to_string(storages) + " storage buffers; the base tier has 4";
     const uint64_t threads = uint64_t{spirv.localSize[0]} * spirv.localSize[1] * spirv.localSize[2];
     if (threads > 128) return "has " + std::to_string(threads) + " threads; the base tier has 128";
-    if (spirv.sharedBytes > 16384) return "shares " + std::to_string(spirv.sharedBytes) + " bytes; the base tier has 16384";
+    if (spirv.sharedBytes > 16384)
+        return "shares " + std::to_string(spirv.sharedBytes) + " bytes; the base tier has 16384";
     if (spirv.pushBytes > 128) return "pushes " + std::to_string(spirv.pushBytes) + " bytes; 128 are guaranteed";
     return {};
 }

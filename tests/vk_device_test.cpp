@@ -19,8 +19,12 @@ PFN_vkGetDeviceProcAddr realDeviceProc = nullptr;
 VkResult submitResult = VK_SUCCESS;
 bool hang = false;
 
-VKAPI_ATTR VkResult VKAPI_CALL brokenSubmit(VkQueue, uint32_t, const VkSubmitInfo*, VkFence) { return submitResult; }
-VKAPI_ATTR VkResult VKAPI_CALL hungWait(VkDevice, uint32_t, const VkFence*, VkBool32, uint64_t) { return VK_TIMEOUT; }
+VKAPI_ATTR VkResult VKAPI_CALL brokenSubmit(VkQueue, uint32_t, const VkSubmitInfo*, VkFence) {
+    return submitResult;
+}
+VKAPI_ATTR VkResult VKAPI_CALL hungWait(VkDevice, uint32_t, const VkFence*, VkBool32, uint64_t) {
+    return VK_TIMEOUT;
+}
 
 VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL faultyDeviceProc(VkDevice device, const char* name) {
     if (submitResult != VK_SUCCESS && std::strcmp(name, "vkQueueSubmit") == 0) {
@@ -104,10 +108,11 @@ TEST_CASE("features outside of what is allowed are off") {
     CHECK(gpu.device().enabled().empty());
     CHECK(gpu.device().capabilities().empty());
     vk::PipelineLibrary pipelines(gpu.device(), {}, shaders::vkTestModules());
-    CHECK_THROWS_WITH(pipelines.get({.module = "dot",
-                                     .constants = {32},
-                                     .bindings = {vk::BindingKind::Storage, vk::BindingKind::Storage, vk::BindingKind::Storage}}),
-                      doctest::Contains("needs DOT"));
+    CHECK_THROWS_WITH(
+        pipelines.get({.module = "dot",
+                       .constants = {32},
+                       .bindings = {vk::BindingKind::Storage, vk::BindingKind::Storage, vk::BindingKind::Storage}}),
+        doctest::Contains("needs DOT"));
 }
 
 TEST_CASE("a host's device works and stays the host's") {
@@ -160,7 +165,8 @@ TEST_CASE("a lost device is an error with its own code, and everything can be to
 TEST_CASE("a submission that never ends is given up after the wait limit") {
     const Faults faults(VK_SUCCESS, true);
     vk::Instance instance(faults.options());
-    const std::string selection = std::getenv("VULCAT_TEST_DEVICE") != nullptr ? std::getenv("VULCAT_TEST_DEVICE") : "0";
+    const std::string selection =
+        std::getenv("VULCAT_TEST_DEVICE") != nullptr ? std::getenv("VULCAT_TEST_DEVICE") : "0";
     const auto& devices = instance.physicalDevices();
     vk::DeviceOptions options;
     options.waitLimit = std::chrono::milliseconds(5);

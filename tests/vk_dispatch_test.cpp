@@ -19,7 +19,9 @@ std::vector<uint32_t> ramp(size_t count, uint32_t start) {
     return values;
 }
 
-uint32_t groupsFor(size_t count, uint32_t localSize) { return static_cast<uint32_t>((count + localSize - 1) / localSize); }
+uint32_t groupsFor(size_t count, uint32_t localSize) {
+    return static_cast<uint32_t>((count + localSize - 1) / localSize);
+}
 
 }  // namespace
 

@@ -99,11 +99,13 @@ TEST_CASE("intents decide who sees the memory") {
 TEST_CASE("an arena packs aligned views into blocks and can start over") {
     GpuFixture gpu;
     vk::Arena arena(gpu.device(), vk::MemoryIntent::Device, 4096);
-    const vk::BufferView a = arena.allocate(1), b = arena.allocate(100), large = arena.allocate(10000), c = arena.allocate(4);
+    const vk::BufferView a = arena.allocate(1), b = arena.allocate(100), large = arena.allocate(10000),
+                         c = arena.allocate(4);
     CHECK(a.buffer == b.buffer);
     CHECK(large.buffer != a.buffer);
     CHECK(arena.reservedBytes() >= 4096 + 10000);
-    for (const vk::BufferView& view : {a, b, large, c}) CHECK(view.offset % gpu.device().limits().storageAlignment == 0);
+    for (const vk::BufferView& view : {a, b, large, c})
+        CHECK(view.offset % gpu.device().limits().storageAlignment == 0);
     CHECK(b.offset >= a.offset + a.size);
     const uint64_t reserved = arena.reservedBytes();
     arena.reset();

@@ -79,8 +79,10 @@ TEST_CASE("lowered limits refuse a pipeline") {
     checkRefused(library, test::addSpec(32), Result::Unsupported, "workgroup");
     checkRefused(library, test::addSpec(16), Result::Unsupported, "3 storage buffers of 2");
     if (gpu.device().enabled().contains(vk::Capability::Subgroup)) {
-        checkRefused(library, {.module = "subgroup_sum", .constants = {4}, .bindings = {BindingKind::Storage, BindingKind::Storage}},
-                     Result::Unsupported, "128 bytes of shared memory");
+        checkRefused(
+            library,
+            {.module = "subgroup_sum", .constants = {4}, .bindings = {BindingKind::Storage, BindingKind::Storage}},
+            Result::Unsupported, "128 bytes of shared memory");
     }
 }
 
@@ -92,7 +94,8 @@ TEST_CASE("a required subgroup size is what the shader sees") {
     }
     const vk::Limits& limits = gpu.device().limits();
     vk::PipelineLibrary library(gpu.device(), {}, shaders::vkTestModules());
-    vk::PipelineSpec spec{.module = "subgroup_sum", .constants = {0}, .bindings = {BindingKind::Storage, BindingKind::Storage}};
+    vk::PipelineSpec spec{
+        .module = "subgroup_sum", .constants = {0}, .bindings = {BindingKind::Storage, BindingKind::Storage}};
     for (uint32_t size = limits.minSubgroupSize; size <= limits.maxSubgroupSize; size *= 2) {
         CAPTURE(size);
         spec.constants = {size};

@@ -1,5 +1,5 @@
-// The recorder's promise: what was recorded earlier is seen later, without a word from synchronisation validation; and the
-// proof that validation would speak up, since without barriers it must.
+// The recorder's promise: what was recorded earlier is seen later, without a word from synchronisation validation; and
+// the proof that validation would speak up, since without barriers it must.
 
 #include "support/gpu_fixture.h"
 #include "support/shared_data.h"
@@ -21,15 +21,18 @@ constexpr std::array<uint32_t, 3> kGroups = {32, 1, 1};
 
 /// Three buffers of kCount words and the add pipeline.
 struct Bench {
-    explicit Bench(vk::DeviceOptions options = {}) : gpu(std::move(options)), pipelines(gpu.device(), {}, shaders::vkTestModules()) {
+    explicit Bench(vk::DeviceOptions options = {})
+        : gpu(std::move(options)), pipelines(gpu.device(), {}, shaders::vkTestModules()) {
         a = gpu.upload(std::vector<uint32_t>(kCount, 1));
         b = gpu.upload(std::vector<uint32_t>(kCount, 10));
         x = gpu.output<uint32_t>(kCount);
         y = gpu.output<uint32_t>(kCount);
     }
     const vk::Pipeline& add() { return pipelines.get(test::addSpec(32)); }
-    void sum(vk::Recorder& recorder, const vk::BufferView& left, const vk::BufferView& right, const vk::BufferView& to) {
-        recorder.dispatch(add(), {vk::read(left), vk::read(right), vk::write(to)}, AddParameters{kCount, 0}, kGroups, "sum");
+    void sum(vk::Recorder& recorder, const vk::BufferView& left, const vk::BufferView& right,
+             const vk::BufferView& to) {
+        recorder.dispatch(add(), {vk::read(left), vk::read(right), vk::write(to)}, AddParameters{kCount, 0}, kGroups,
+                          "sum");
     }
     bool all(const vk::BufferView& view, uint32_t value) {
         const std::vector<uint32_t> words = gpu.readBack<uint32_t>(view);
@@ -100,8 +103,10 @@ TEST_CASE("without barriers the validation layer reports each kind of hazard") {
         std::function<void(Bench&, vk::Recorder&)> second;
     };
     const Hazard hazards[] = {
-        {"READ-AFTER-WRITE", [](Bench& bench, vk::Recorder& recorder) { bench.sum(recorder, bench.x, bench.a, bench.y); }},
-        {"WRITE-AFTER-READ", [](Bench& bench, vk::Recorder& recorder) { bench.sum(recorder, bench.b, bench.b, bench.a); }},
+        {"READ-AFTER-WRITE",
+         [](Bench& bench, vk::Recorder& recorder) { bench.sum(recorder, bench.x, bench.a, bench.y); }},
+        {"WRITE-AFTER-READ",
+         [](Bench& bench, vk::Recorder& recorder) { bench.sum(recorder, bench.b, bench.b, bench.a); }},
         // By a fill: the layer of 1.3.239 says nothing when two dispatches write the same range.
         {"WRITE-AFTER-WRITE", [](Bench& bench, vk::Recorder& recorder) { recorder.fill(bench.x, 0); }}};
     for (const Hazard& hazard : hazards) {
@@ -162,7 +167,8 @@ TEST_CASE("mistakes in a dispatch are refused, naming the module") {
     const auto attempt = [&](const vk::BufferView& to, std::array<uint32_t, 3> groups) {
         return codeOf([&] {
             bench.gpu.run([&](vk::Recorder& recorder) {
-                recorder.dispatch(bench.add(), {vk::read(bench.a), vk::read(bench.b), vk::write(to)}, AddParameters{1, 0}, groups);
+                recorder.dispatch(bench.add(), {vk::read(bench.a), vk::read(bench.b), vk::write(to)},
+                                  AddParameters{1, 0}, groups);
             });
         });
     };
@@ -175,7 +181,9 @@ TEST_CASE("mistakes in a dispatch are refused, naming the module") {
     CHECK(attempt(large, {1, 1, 1}) == Result::InvalidArgument);
     CHECK(attempt(bench.x.part(4, 100), {1, 1, 1}) == Result::InvalidArgument);
     CHECK(attempt({}, {1, 1, 1}) == Result::InvalidArgument);
-    const auto record = [&](const std::function<void(vk::Recorder&)>& body) { return codeOf([&] { bench.gpu.run(body); }); };
+    const auto record = [&](const std::function<void(vk::Recorder&)>& body) {
+        return codeOf([&] { bench.gpu.run(body); });
+    };
     CHECK(record([&](vk::Recorder& recorder) {
               recorder.dispatch(bench.add(), {vk::read(bench.a)}, AddParameters{1, 0}, {1, 1, 1});
           }) == Result::InvalidArgument);
@@ -183,7 +191,8 @@ TEST_CASE("mistakes in a dispatch are refused, naming the module") {
               const vk::Binding bindings[] = {vk::read(bench.a), vk::read(bench.b), vk::write(bench.x)};
               recorder.dispatch(bench.add(), bindings, {}, {1, 1, 1});
           }) == Result::InvalidArgument);
-    CHECK(record([&](vk::Recorder& recorder) { recorder.copy(bench.a, bench.x.part(0, 4)); }) == Result::InvalidArgument);
+    CHECK(record([&](vk::Recorder& recorder) { recorder.copy(bench.a, bench.x.part(0, 4)); }) ==
+          Result::InvalidArgument);
     CHECK(record([&](vk::Recorder& recorder) { recorder.fill(bench.x.part(0, 6), 0); }) == Result::InvalidArgument);
     vk::Recorder idle(bench.gpu.device());
     CHECK(codeOf([&] { idle.fill(bench.x, 0); }) == Result::InvalidArgument);
@@ -267,7 +276,8 @@ TEST_CASE("the profiler adds up times per label") {
     recorder.begin();
     for (int i = 0; i < 3; ++i) bench.sum(recorder, bench.a, bench.b, bench.x);
     for (int i = 0; i < 2; ++i) {
-        recorder.dispatch(bench.add(), {vk::read(bench.x), vk::read(bench.b), vk::write(bench.y)}, AddParameters{kCount, 0}, kGroups);
+        recorder.dispatch(bench.add(), {vk::read(bench.x), vk::read(bench.b), vk::write(bench.y)},
+                          AddParameters{kCount, 0}, kGroups);
     }
     recorder.end();
     for (int i = 0; i < 2; ++i) {

@@ -90,13 +90,16 @@ void Device::submit(VkCommandBuffer commands, VkFence fence) {
 }
 
 void Device::wait(VkFence fence) {
+    // Destructors wait too; after the first time there is nothing left to wait for.
+    if (abandoned_) throw Error(Result::DeviceLost, info_.name + " was given up before");
     using Clock = std::chrono::steady_clock;
     constexpr uint64_t kSliceNs = 1'000'000'000;  // drivers have ignored longer waits, so none is longer than this
     const Clock::time_point end = Clock::now() + std::chrono::duration_cast<Clock::duration>(options_.waitLimit);
     while (true) {
         const auto left = std::chrono::duration_cast<std::chrono::nanoseconds>(end - Clock::now()).count();
         const uint64_t slice = left > 0 ? std::min(kSliceNs, static_cast<uint64_t>(left)) : 0;
-        if (check(vk_.vkWaitForFences(handle_, 1, &fence, VK_TRUE, slice), "waiting for " + info_.name) == VK_SUCCESS) return;
+        if (check(vk_.vkWaitForFences(handle_, 1, &fence, VK_TRUE, slice), "waiting for " + info_.name) == VK_SUCCESS)
+            return;
         if (left > 0) continue;
         abandoned_ = true;
         const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(options_.waitLimit).count();
@@ -107,7 +110,8 @@ void Device::wait(VkFence fence) {
 
 void Device::submit(Recorder& recorder) {
     if (recorder.state_ != Recorder::State::Ended) {
-        throw Error(Result::InvalidArgument, "a recorder is submitted after end() and not while its last submission runs");
+        throw Error(Result::InvalidArgument,
+                    "a recorder is submitted after end() and not while its last submission runs");
     }
     submit(recorder.own_, recorder.fence_);
     recorder.state_ = Recorder::State::Submitted;
@@ -121,9 +125,9 @@ void Device::wait(Recorder& recorder) {
 
 void Device::reserveDeviceBytes(uint64_t sizeBytes) {
     if (budgetBytes_ < deviceBytes_ || budgetBytes_ - deviceBytes_ < sizeBytes) {
-        throw Error(Result::OutOfMemory, "the memory budget of " + std::to_string(budgetBytes_) + " bytes is used up: " +
-                                             std::to_string(deviceBytes_) + " in use, " + std::to_string(sizeBytes) +
-                                             " more asked for");
+        throw Error(Result::OutOfMemory, "the memory budget of " + std::to_string(budgetBytes_) +
+                                             " bytes is used up: " + std::to_string(deviceBytes_) + " in use, " +
+                                             std::to_string(sizeBytes) + " more asked for");
     }
     deviceBytes_ += sizeBytes;
 }

@@ -10,7 +10,9 @@
 namespace vulcat::vk {
 namespace {
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char lower(char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 std::string lowered(std::string_view text) {
     std::string result(text);
@@ -20,11 +22,16 @@ std::string lowered(std::string_view text) {
 
 int rankOf(DeviceType type) {
     switch (type) {
-        case DeviceType::Discrete: return 0;
-        case DeviceType::Integrated: return 1;
-        case DeviceType::Virtual: return 2;
-        case DeviceType::Cpu: return 4;
-        case DeviceType::Other: break;
+        case DeviceType::Discrete:
+            return 0;
+        case DeviceType::Integrated:
+            return 1;
+        case DeviceType::Virtual:
+            return 2;
+        case DeviceType::Cpu:
+            return 4;
+        case DeviceType::Other:
+            break;
     }
     return 3;
 }
@@ -34,10 +41,12 @@ std::string listOf(std::span<const DeviceInfo> devices) {
     for (const DeviceInfo& device : devices) {
         text += (text.empty() ? "" : ", ") + std::to_string(device.index) + ": " + device.name;
     }
-    return text.empty() ? "there is no Vulkan device (install a driver; Debian: mesa-vulkan-drivers)" : "there are " + text;
+    return text.empty() ? "there is no Vulkan device (install a driver; Debian: mesa-vulkan-drivers)"
+                        : "there are " + text;
 }
 
-[[noreturn]] void reject(Result code, std::string_view selection, const std::string& what, std::span<const DeviceInfo> devices) {
+[[noreturn]] void reject(Result code, std::string_view selection, const std::string& what,
+                         std::span<const DeviceInfo> devices) {
     throw Error(code, "device \"" + std::string(selection) + "\": " + what + "; " + listOf(devices));
 }
 
@@ -81,7 +90,8 @@ size_t chooseIndex(std::span<const DeviceInfo> devices, std::string_view selecti
 /// Among several hits the first usable one, if they all are the same device.
 size_t chooseAmong(std::span<const DeviceInfo> devices, std::string_view selection, const std::vector<size_t>& hits) {
     if (hits.empty()) reject(Result::NoDevice, selection, "no device has this UUID or a name with this part", devices);
-    const bool same = std::all_of(hits.begin(), hits.end(), [&](size_t i) { return devices[i].uuid == devices[hits[0]].uuid; });
+    const bool same =
+        std::all_of(hits.begin(), hits.end(), [&](size_t i) { return devices[i].uuid == devices[hits[0]].uuid; });
     if (!same) reject(Result::InvalidArgument, selection, "the name fits several devices, say the index", devices);
     const auto usable = std::find_if(hits.begin(), hits.end(), [&](size_t i) { return devices[i].usable(); });
     return usable == hits.end() ? hits.front() : *usable;
@@ -111,7 +121,8 @@ DeviceChoice chooseDevice(std::span<const DeviceInfo> devices, std::string_view 
     DeviceChoice choice;
     choice.position = position(devices, selection);
     const DeviceInfo& chosen = devices[choice.position];
-    if (!chosen.usable()) reject(Result::NoDevice, selection, chosen.name + " cannot be used: " + chosen.unusableBecause, devices);
+    if (!chosen.usable())
+        reject(Result::NoDevice, selection, chosen.name + " cannot be used: " + chosen.unusableBecause, devices);
     const bool automatic = selection.empty() || lowered(selection) == "auto";
     for (size_t i = 0; i < devices.size(); ++i) {
         const DeviceInfo& device = devices[i];

@@ -25,11 +25,16 @@ T makeStruct(VkStructureType type, void* next = nullptr) {
 
 DeviceType deviceType(VkPhysicalDeviceType type) {
     switch (type) {
-        case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU: return DeviceType::Discrete;
-        case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU: return DeviceType::Integrated;
-        case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU: return DeviceType::Virtual;
-        case VK_PHYSICAL_DEVICE_TYPE_CPU: return DeviceType::Cpu;
-        default: return DeviceType::Other;
+        case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
+            return DeviceType::Discrete;
+        case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU:
+            return DeviceType::Integrated;
+        case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU:
+            return DeviceType::Virtual;
+        case VK_PHYSICAL_DEVICE_TYPE_CPU:
+            return DeviceType::Cpu;
+        default:
+            return DeviceType::Other;
     }
 }
 
@@ -100,7 +105,8 @@ void readMemory(const InstanceDispatch& vk, DeviceInfo& info) {
     }
     for (uint32_t i = 0; i < info.memory.memoryTypeCount; ++i) {
         const VkMemoryType& type = info.memory.memoryTypes[i];
-        if ((type.propertyFlags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0) info.heaps[type.heapIndex].hostVisible = true;
+        if ((type.propertyFlags & VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT) != 0)
+            info.heaps[type.heapIndex].hostVisible = true;
     }
 }
 
@@ -131,7 +137,8 @@ bool texelWorks(const InstanceDispatch& vk, const DeviceInfo& info) {
 
 /// The property structs of vkGetPhysicalDeviceProperties2 that matter here, linked where the device knows them.
 struct Properties {
-    VkPhysicalDeviceProperties2 head = makeStruct<VkPhysicalDeviceProperties2>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2);
+    VkPhysicalDeviceProperties2 head =
+        makeStruct<VkPhysicalDeviceProperties2>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2);
     VkPhysicalDeviceIDProperties id =
         makeStruct<VkPhysicalDeviceIDProperties>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES);
     VkPhysicalDeviceMaintenance3Properties maintenance =
@@ -140,8 +147,9 @@ struct Properties {
         makeStruct<VkPhysicalDeviceSubgroupProperties>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES);
     VkPhysicalDeviceDriverProperties driver =
         makeStruct<VkPhysicalDeviceDriverProperties>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES);
-    VkPhysicalDeviceShaderIntegerDotProductProperties dot = makeStruct<VkPhysicalDeviceShaderIntegerDotProductProperties>(
-        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES);
+    VkPhysicalDeviceShaderIntegerDotProductProperties dot =
+        makeStruct<VkPhysicalDeviceShaderIntegerDotProductProperties>(
+            VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES);
     VkPhysicalDeviceSubgroupSizeControlProperties size = makeStruct<VkPhysicalDeviceSubgroupSizeControlProperties>(
         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES);
 
@@ -208,11 +216,16 @@ void readCapabilities(const InstanceDispatch& vk, const Properties& properties, 
 
 const char* toString(DeviceType type) {
     switch (type) {
-        case DeviceType::Discrete: return "discrete GPU";
-        case DeviceType::Integrated: return "integrated GPU";
-        case DeviceType::Virtual: return "virtual GPU";
-        case DeviceType::Cpu: return "CPU";
-        case DeviceType::Other: break;
+        case DeviceType::Discrete:
+            return "discrete GPU";
+        case DeviceType::Integrated:
+            return "integrated GPU";
+        case DeviceType::Virtual:
+            return "virtual GPU";
+        case DeviceType::Cpu:
+            return "CPU";
+        case DeviceType::Other:
+            break;
     }
     return "other";
 }
@@ -232,7 +245,8 @@ std::string DeviceInfo::uuidText() const {
     return text;
 }
 
-DeviceInfo describeDevice(const InstanceDispatch& vk, VkPhysicalDevice handle, uint32_t index, uint32_t instanceVersion) {
+DeviceInfo describeDevice(const InstanceDispatch& vk, VkPhysicalDevice handle, uint32_t index,
+                          uint32_t instanceVersion) {
     DeviceInfo info;
     info.index = index;
     info.handle = handle;

@@ -22,7 +22,9 @@ bool HazardTracker::conflicts(const BufferView& view, Access access) const {
 void HazardTracker::note(const BufferView& view, Access access, VkPipelineStageFlagBits stage) {
     const bool written = access != Access::Read;
     scope_.stages |= static_cast<VkPipelineStageFlags>(stage);
-    if (written) scope_.writes |= stage == VK_PIPELINE_STAGE_TRANSFER_BIT ? VK_ACCESS_TRANSFER_WRITE_BIT : VK_ACCESS_SHADER_WRITE_BIT;
+    if (written)
+        scope_.writes |=
+            stage == VK_PIPELINE_STAGE_TRANSFER_BIT ? VK_ACCESS_TRANSFER_WRITE_BIT : VK_ACCESS_SHADER_WRITE_BIT;
     ranges_.push_back({view.buffer, view.offset, view.offset + view.size, written});
 }
 

@@ -24,7 +24,8 @@ bool hasExtension(const GlobalDispatch& global, std::string_view extension) {
     uint32_t count = 0;
     check(global.vkEnumerateInstanceExtensionProperties(nullptr, &count, nullptr), "listing instance extensions");
     std::vector<VkExtensionProperties> extensions(count);
-    check(global.vkEnumerateInstanceExtensionProperties(nullptr, &count, extensions.data()), "listing instance extensions");
+    check(global.vkEnumerateInstanceExtensionProperties(nullptr, &count, extensions.data()),
+          "listing instance extensions");
     return std::any_of(extensions.begin(), extensions.end(),
                        [&](const auto& item) { return item.extensionName == extension; });
 }
@@ -121,10 +122,10 @@ void Instance::create(const GlobalDispatch& global, const InstanceOptions& optio
     info.ppEnabledLayerNames = layers.data();
     info.enabledExtensionCount = static_cast<uint32_t>(extensions.size());
     info.ppEnabledExtensionNames = extensions.data();
-    check(global.vkCreateInstance(&info, nullptr, &handle_), "opening Vulkan (is a driver installed? Debian: mesa-vulkan-drivers)");
+    check(global.vkCreateInstance(&info, nullptr, &handle_),
+          "opening Vulkan (is a driver installed? Debian: mesa-vulkan-drivers)");
     if (!options.validation) return;
-    const PFN_vkVoidFunction function =
-        loader_->getInstanceProcAddr()(handle_, "vkCreateDebugUtilsMessengerEXT");
+    const PFN_vkVoidFunction function = loader_->getInstanceProcAddr()(handle_, "vkCreateDebugUtilsMessengerEXT");
     const auto createMessenger = reinterpret_cast<PFN_vkCreateDebugUtilsMessengerEXT>(function);
     if (createMessenger == nullptr) return;
     check(createMessenger(handle_, &messenger, nullptr, &messenger_), "listening to the validation layer");
@@ -149,6 +150,8 @@ Instance::~Instance() {
     vk_.vkDestroyInstance(handle_, nullptr);
 }
 
-uint32_t Instance::validationMessageCount() const { return sink_->validationMessages; }
+uint32_t Instance::validationMessageCount() const {
+    return sink_->validationMessages;
+}
 
 }  // namespace vulcat::vk

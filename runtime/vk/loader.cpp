@@ -11,7 +11,8 @@ Loader::Loader() {
     if (library_ == nullptr) library_ = dlopen("libvulkan.so", RTLD_NOW | RTLD_LOCAL);
     if (library_ == nullptr) {
         throw Error(Result::NoDevice,
-                    "the Vulkan loader libvulkan.so.1 is not installed (Debian: apt-get install libvulkan1 mesa-vulkan-drivers)");
+                    "the Vulkan loader libvulkan.so.1 is not installed (Debian: apt-get install libvulkan1 "
+                    "mesa-vulkan-drivers)");
     }
     getInstanceProcAddr_ = reinterpret_cast<PFN_vkGetInstanceProcAddr>(dlsym(library_, "vkGetInstanceProcAddr"));
     if (getInstanceProcAddr_ == nullptr) {

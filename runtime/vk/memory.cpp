@@ -24,16 +24,22 @@ struct Wish {
 
 Wish wishFor(MemoryIntent intent, bool unified) {
     switch (intent) {
-        case MemoryIntent::Upload: return {kHost, 0, kLocal | kCached};
-        case MemoryIntent::Readback: return {kHost, kCached, kLocal};
-        case MemoryIntent::DeviceVisible: return {kHost, kLocal, kCached};
-        case MemoryIntent::Device: break;
+        case MemoryIntent::Upload:
+            return {kHost, 0, kLocal | kCached};
+        case MemoryIntent::Readback:
+            return {kHost, kCached, kLocal};
+        case MemoryIntent::DeviceVisible:
+            return {kHost, kLocal, kCached};
+        case MemoryIntent::Device:
+            break;
     }
     // On a card with its own memory the host-visible part is often a small window: leave it to those who need it.
     return unified ? Wish{kLocal, kHost | kCached, 0} : Wish{kLocal, 0, kHost | kCached};
 }
 
-int countBits(VkMemoryPropertyFlags flags) { return __builtin_popcount(flags); }
+int countBits(VkMemoryPropertyFlags flags) {
+    return __builtin_popcount(flags);
+}
 
 /// Memory types that satisfy the intent, the best first.
 std::vector<uint32_t> memoryTypes(const VkPhysicalDeviceMemoryProperties& memory, uint32_t allowed, const Wish& wish) {
@@ -49,7 +55,9 @@ std::vector<uint32_t> memoryTypes(const VkPhysicalDeviceMemoryProperties& memory
     return types;
 }
 
-std::string megabytes(uint64_t bytes) { return std::to_string(divideUp(bytes, 1u << 20)) + " MiB"; }
+std::string megabytes(uint64_t bytes) {
+    return std::to_string(divideUp(bytes, 1u << 20)) + " MiB";
+}
 
 /// Tries the types in turn: a small host-visible window may be full while there is plenty elsewhere.
 VkDeviceMemory allocate(Device& device, uint64_t sizeBytes, const std::vector<uint32_t>& types, uint32_t& chosen) {
@@ -72,8 +80,9 @@ VkDeviceMemory allocate(Device& device, uint64_t sizeBytes, const std::vector<ui
 
 BufferView BufferView::part(VkDeviceSize at, VkDeviceSize sizeBytes) const {
     if (at > size || sizeBytes > size - at) {
-        throw Error(Result::InvalidArgument, "a view of " + std::to_string(sizeBytes) + " bytes at " + std::to_string(at) +
-                                                 " does not fit into " + std::to_string(size) + " bytes");
+        throw Error(Result::InvalidArgument, "a view of " + std::to_string(sizeBytes) + " bytes at " +
+                                                 std::to_string(at) + " does not fit into " + std::to_string(size) +
+                                                 " bytes");
     }
     return {buffer, offset + at, sizeBytes, mapped != nullptr ? mapped + at : nullptr};
 }
@@ -118,7 +127,9 @@ Buffer::Buffer(Device& device, VkDeviceSize sizeBytes, MemoryIntent intent) : de
     }
 }
 
-Buffer::~Buffer() { release(); }
+Buffer::~Buffer() {
+    release();
+}
 
 Buffer::Buffer(Buffer&& other) noexcept
     : device_(std::exchange(other.device_, nullptr)),
@@ -153,7 +164,8 @@ TexelView::TexelView(Device& device, BufferView view) : device_(&device), view_(
     if (view.size == 0 || view.size % kElement != 0 || view.size / kElement > device.limits().maxTexelElements ||
         view.offset % device.limits().storageAlignment != 0) {
         throw Error(Result::InvalidArgument, "a texel view of " + std::to_string(view.size) + " bytes at " +
-                                                 std::to_string(view.offset) + " is not whole, aligned 16-byte elements, or has more than " +
+                                                 std::to_string(view.offset) +
+                                                 " is not whole, aligned 16-byte elements, or has more than " +
                                                  std::to_string(device.limits().maxTexelElements) + " of them");
     }
     VkBufferViewCreateInfo info{};
@@ -171,7 +183,9 @@ TexelView::~TexelView() {
 }
 
 TexelView::TexelView(TexelView&& other) noexcept
-    : device_(std::exchange(other.device_, nullptr)), view_(other.view_), handle_(std::exchange(other.handle_, VK_NULL_HANDLE)) {}
+    : device_(std::exchange(other.device_, nullptr)),
+      view_(other.view_),
+      handle_(std::exchange(other.handle_, VK_NULL_HANDLE)) {}
 
 TexelView& TexelView::operator=(TexelView&& other) noexcept {
     std::swap(device_, other.device_);
@@ -181,7 +195,9 @@ TexelView& TexelView::operator=(TexelView&& other) noexcept {
 }
 
 Arena::Arena(Device& device, MemoryIntent intent, VkDeviceSize blockBytes)
-    : device_(&device), intent_(intent), blockBytes_(std::min<VkDeviceSize>(blockBytes, device.limits().maxAllocation)) {
+    : device_(&device),
+      intent_(intent),
+      blockBytes_(std::min<VkDeviceSize>(blockBytes, device.limits().maxAllocation)) {
     if (blockBytes == 0) throw Error(Result::InvalidArgument, "an arena with blocks of 0 bytes");
 }
 

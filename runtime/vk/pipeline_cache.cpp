@@ -43,7 +43,8 @@ uint64_t fnv1a(std::span<const std::byte> bytes, uint64_t start) {
     return hash;
 }
 
-std::vector<std::byte> wrapPipelineCache(const DeviceInfo& info, uint64_t modulesHash, std::span<const std::byte> payload) {
+std::vector<std::byte> wrapPipelineCache(const DeviceInfo& info, uint64_t modulesHash,
+                                         std::span<const std::byte> payload) {
     const Header header = makeHeader(info, modulesHash, payload);
     std::vector<std::byte> blob(sizeof header + payload.size());
     std::memcpy(blob.data(), &header, sizeof header);

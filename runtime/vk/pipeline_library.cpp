@@ -30,62 +30,70 @@ std::string keyOf(const PipelineSpec& spec) {
 void checkSpec(const PipelineSpec& spec, const SpirvModule& spirv) {
     const size_t declared = spirv.bindings.empty() ? 0 : spirv.bindings.back().binding + size_t{1};
     if (declared != spec.bindings.size()) {
-        reject(Result::InvalidArgument, spec, "has " + std::to_string(declared) + " bindings, the spec says " +
-                                                  std::to_string(spec.bindings.size()));
+        reject(Result::InvalidArgument, spec,
+               "has " + std::to_string(declared) + " bindings, the spec says " + std::to_string(spec.bindings.size()));
     }
     for (const SpirvModule::Binding& binding : spirv.bindings) {
         if (binding.kind == spec.bindings[binding.binding]) continue;
         const bool texel = binding.kind == BindingKind::UniformTexel;
-        reject(Result::InvalidArgument, spec, "binding " + std::to_string(binding.binding) + " is a " +
-                                                  (texel ? "uniform texel" : "storage") + " buffer, the spec says otherwise");
+        reject(Result::InvalidArgument, spec,
+               "binding " + std::to_string(binding.binding) + " is a " + (texel ? "uniform texel" : "storage") +
+                   " buffer, the spec says otherwise");
     }
     if (spirv.pushBytes != spec.pushBytes) {
-        reject(Result::InvalidArgument, spec, "has " + std::to_string(spirv.pushBytes) +
-                                                  " bytes of push constants, the spec says " + std::to_string(spec.pushBytes));
+        reject(Result::InvalidArgument, spec,
+               "has " + std::to_string(spirv.pushBytes) + " bytes of push constants, the spec says " +
+                   std::to_string(spec.pushBytes));
     }
     if (!spirv.specIds.empty() && spirv.specIds.back() >= spec.constants.size()) {
-        reject(Result::InvalidArgument, spec, "has a specialisation constant " + std::to_string(spirv.specIds.back()) +
-                                                  ", the spec gives " + std::to_string(spec.constants.size()));
+        reject(Result::InvalidArgument, spec,
+               "has a specialisation constant " + std::to_string(spirv.specIds.back()) + ", the spec gives " +
+                   std::to_string(spec.constants.size()));
     }
 }
 
 void checkDevice(const PipelineSpec& spec, const SpirvModule& spirv, CapabilitySet needs, const Device& device) {
     const Limits& limits = device.limits();
     if (!device.enabled().contains(needs)) {
-        reject(Result::Unsupported, spec, "needs " + (needs - device.enabled()).toString() + ", which " +
-                                              device.info().name + " does not offer here");
+        reject(Result::Unsupported, spec,
+               "needs " + (needs - device.enabled()).toString() + ", which " + device.info().name +
+                   " does not offer here");
     }
     uint64_t threads = 1;
     for (size_t i = 0; i < 3; ++i) {
         threads *= spirv.localSize[i];
         if (spirv.localSize[i] == 0 || spirv.localSize[i] > limits.maxWorkgroupSize[i] ||
             threads > limits.maxWorkgroupInvocations) {
-            reject(Result::Unsupported, spec, "workgroup dimension " + std::to_string(i) + " of " +
-                                                  std::to_string(spirv.localSize[i]) + " is beyond the device's limits");
+            reject(Result::Unsupported, spec,
+                   "workgroup dimension " + std::to_string(i) + " of " + std::to_string(spirv.localSize[i]) +
+                       " is beyond the device's limits");
         }
     }
     if (spirv.sharedBytes > limits.maxSharedBytes) {
-        reject(Result::Unsupported, spec, "uses " + std::to_string(spirv.sharedBytes) + " bytes of shared memory of " +
-                                              std::to_string(limits.maxSharedBytes));
+        reject(Result::Unsupported, spec,
+               "uses " + std::to_string(spirv.sharedBytes) + " bytes of shared memory of " +
+                   std::to_string(limits.maxSharedBytes));
     }
     if (spec.pushBytes > limits.maxPushBytes || spec.pushBytes % 4 != 0) {
         reject(Result::Unsupported, spec, std::to_string(spec.pushBytes) + " bytes of push constants are not possible");
     }
     const auto storages = std::count(spec.bindings.begin(), spec.bindings.end(), BindingKind::Storage);
     if (static_cast<uint64_t>(storages) > limits.maxStorageBuffers) {
-        reject(Result::Unsupported, spec, "binds " + std::to_string(storages) + " storage buffers of " +
-                                              std::to_string(limits.maxStorageBuffers));
+        reject(Result::Unsupported, spec,
+               "binds " + std::to_string(storages) + " storage buffers of " + std::to_string(limits.maxStorageBuffers));
     }
     const uint32_t size = spec.requiredSubgroupSize;
     if (size == 0) return;
     const bool known = device.subgroupSizeControl() ? size >= limits.minSubgroupSize && size <= limits.maxSubgroupSize
                                                     : size == limits.subgroupSize;
     if (!known || (size & (size - 1)) != 0) {
-        reject(Result::Unsupported, spec, "subgroups of " + std::to_string(size) + " are not possible on " + device.info().name);
+        reject(Result::Unsupported, spec,
+               "subgroups of " + std::to_string(size) + " are not possible on " + device.info().name);
     }
     if (spirv.localSize[0] % size != 0) {
-        reject(Result::InvalidArgument, spec, "a workgroup width of " + std::to_string(spirv.localSize[0]) +
-                                                  " has no full subgroups of " + std::to_string(size));
+        reject(Result::InvalidArgument, spec,
+               "a workgroup width of " + std::to_string(spirv.localSize[0]) + " has no full subgroups of " +
+                   std::to_string(size));
     }
 }
 
@@ -95,7 +103,8 @@ VkDescriptorType descriptorType(BindingKind kind) {
 
 }  // namespace
 
-PipelineLibrary::PipelineLibrary(Device& device, std::span<const std::byte> cacheBlob, std::span<const shaders::Module> modules)
+PipelineLibrary::PipelineLibrary(Device& device, std::span<const std::byte> cacheBlob,
+                                 std::span<const shaders::Module> modules)
     : device_(device), modules_(modules), modulesHash_(fnv1a({})) {
     for (const shaders::Module& item : modules_) modulesHash_ = fnv1a(std::as_bytes(item.words), modulesHash_);
     const std::span<const std::byte> payload = unwrapPipelineCache(device.info(), modulesHash_, cacheBlob);
@@ -118,10 +127,11 @@ PipelineLibrary::~PipelineLibrary() {
 }
 
 const shaders::Module& PipelineLibrary::module(std::string_view name) const {
-    const auto found = std::find_if(modules_.begin(), modules_.end(), [&](const auto& item) { return item.name == name; });
+    const auto found =
+        std::find_if(modules_.begin(), modules_.end(), [&](const auto& item) { return item.name == name; });
     if (found == modules_.end()) {
-        throw Error(Result::InvalidArgument, "there is no shader module " + std::string(name) +
-                                                 ": declare it with vulcat_shader() in shaders/");
+        throw Error(Result::InvalidArgument,
+                    "there is no shader module " + std::string(name) + ": declare it with vulcat_shader() in shaders/");
     }
     return *found;
 }
@@ -157,13 +167,15 @@ void PipelineLibrary::createLayout(Pipeline& pipeline) {
     const DeviceDispatch& vk = device_.dispatch();
     std::vector<VkDescriptorSetLayoutBinding> bindings(pipeline.bindings.size());
     for (size_t i = 0; i < bindings.size(); ++i) {
-        bindings[i] = {static_cast<uint32_t>(i), descriptorType(pipeline.bindings[i]), 1, VK_SHADER_STAGE_COMPUTE_BIT, nullptr};
+        bindings[i] = {static_cast<uint32_t>(i), descriptorType(pipeline.bindings[i]), 1, VK_SHADER_STAGE_COMPUTE_BIT,
+                       nullptr};
     }
     VkDescriptorSetLayoutCreateInfo set{};
     set.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO;
     set.bindingCount = static_cast<uint32_t>(bindings.size());
     set.pBindings = bindings.data();
-    check(vk.vkCreateDescriptorSetLayout(device_.handle(), &set, nullptr, &pipeline.setLayout), "creating a set layout");
+    check(vk.vkCreateDescriptorSetLayout(device_.handle(), &set, nullptr, &pipeline.setLayout),
+          "creating a set layout");
     const VkPushConstantRange push{VK_SHADER_STAGE_COMPUTE_BIT, 0, pipeline.pushBytes};
     VkPipelineLayoutCreateInfo layout{};
     layout.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO;
@@ -171,13 +183,15 @@ void PipelineLibrary::createLayout(Pipeline& pipeline) {
     layout.pSetLayouts = &pipeline.setLayout;
     layout.pushConstantRangeCount = pipeline.pushBytes > 0 ? 1 : 0;
     layout.pPushConstantRanges = &push;
-    check(vk.vkCreatePipelineLayout(device_.handle(), &layout, nullptr, &pipeline.layout), "creating a pipeline layout");
+    check(vk.vkCreatePipelineLayout(device_.handle(), &layout, nullptr, &pipeline.layout),
+          "creating a pipeline layout");
 }
 
 void PipelineLibrary::createPipeline(Pipeline& pipeline, const PipelineSpec& spec, const shaders::Module& source) {
     const DeviceDispatch& vk = device_.dispatch();
     std::vector<VkSpecializationMapEntry> entries(spec.constants.size());
-    for (uint32_t i = 0; i < entries.size(); ++i) entries[i] = {i, static_cast<uint32_t>(i * sizeof(uint32_t)), sizeof(uint32_t)};
+    for (uint32_t i = 0; i < entries.size(); ++i)
+        entries[i] = {i, static_cast<uint32_t>(i * sizeof(uint32_t)), sizeof(uint32_t)};
     const VkSpecializationInfo specialisation{static_cast<uint32_t>(entries.size()), entries.data(),
                                               spec.constants.size() * sizeof(uint32_t), spec.constants.data()};
     VkPipelineShaderStageRequiredSubgroupSizeCreateInfo subgroup{};

@@ -13,8 +13,7 @@ constexpr uint32_t kTexelPerPool = 512;
 
 constexpr VkPipelineStageFlags kWorkStages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
 constexpr VkAccessFlags kWorkWrites = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT;
-constexpr VkAccessFlags kWorkAccess =
-    kWorkWrites | VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_TRANSFER_READ_BIT;
+constexpr VkAccessFlags kWorkAccess = kWorkWrites | VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_TRANSFER_READ_BIT;
 
 [[noreturn]] void reject(const std::string& where, const std::string& what) {
     throw Error(Result::InvalidArgument, where + ": " + what);
@@ -29,7 +28,8 @@ VkDescriptorPool createPool(Device& device) {
     info.poolSizeCount = 2;
     info.pPoolSizes = sizes;
     VkDescriptorPool pool = VK_NULL_HANDLE;
-    check(device.dispatch().vkCreateDescriptorPool(device.handle(), &info, nullptr, &pool), "creating a descriptor pool");
+    check(device.dispatch().vkCreateDescriptorPool(device.handle(), &info, nullptr, &pool),
+          "creating a descriptor pool");
     return pool;
 }
 
@@ -97,7 +97,8 @@ void Recorder::begin(VkCommandBuffer foreign) {
 void Recorder::startRecording(VkCommandBuffer commands) {
     const DeviceDispatch& vk = device_.dispatch();
     commands_ = commands;
-    for (VkDescriptorPool pool : pools_) check(vk.vkResetDescriptorPool(device_.handle(), pool, 0), "resetting descriptors");
+    for (VkDescriptorPool pool : pools_)
+        check(vk.vkResetDescriptorPool(device_.handle(), pool, 0), "resetting descriptors");
     currentPool_ = 0;
     inPool_ = {};
     tracker_.clear();
@@ -111,7 +112,8 @@ void Recorder::requireRecording(const char* what) const {
     if (state_ != State::Recording && state_ != State::Foreign) reject(what, "nothing is recorded before begin()");
 }
 
-void Recorder::barrier(VkPipelineStageFlags fromStages, VkAccessFlags from, VkPipelineStageFlags toStages, VkAccessFlags to) {
+void Recorder::barrier(VkPipelineStageFlags fromStages, VkAccessFlags from, VkPipelineStageFlags toStages,
+                       VkAccessFlags to) {
     VkMemoryBarrier memory{};
     memory.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER;
     memory.srcAccessMask = from;
@@ -131,8 +133,8 @@ void Recorder::separate(std::span<const Binding> bindings, VkPipelineStageFlagBi
     for (const Binding& binding : bindings) tracker_.note(binding.view, binding.access, stage);
 }
 
-void Recorder::checkDispatch(const Pipeline& pipeline, std::span<const Binding> bindings, std::span<const std::byte> push,
-                             std::array<uint32_t, 3> groups) const {
+void Recorder::checkDispatch(const Pipeline& pipeline, std::span<const Binding> bindings,
+                             std::span<const std::byte> push, std::array<uint32_t, 3> groups) const {
     const Limits& limits = device_.limits();
     if (bindings.size() != pipeline.bindings.size()) {
         reject(pipeline.module, std::to_string(bindings.size()) + " bindings for a pipeline with " +
@@ -146,12 +148,14 @@ void Recorder::checkDispatch(const Pipeline& pipeline, std::span<const Binding> 
         const BufferView& view = bindings[i].view;
         const bool texel = pipeline.bindings[i] == BindingKind::UniformTexel;
         const std::string where = pipeline.module + " binding " + std::to_string(i);
-        if (texel != (bindings[i].texel != VK_NULL_HANDLE)) reject(where, "a texel view on a storage binding or the reverse");
+        if (texel != (bindings[i].texel != VK_NULL_HANDLE))
+            reject(where, "a texel view on a storage binding or the reverse");
         if (texel && bindings[i].access != Access::Read) reject(where, "texel views are only read");
         if (view.buffer == VK_NULL_HANDLE || view.size == 0) reject(where, "an empty view");
         if (texel) continue;
         if (view.offset % limits.storageAlignment != 0) {
-            reject(where, "offset " + std::to_string(view.offset) + " is no multiple of " + std::to_string(limits.storageAlignment));
+            reject(where, "offset " + std::to_string(view.offset) + " is no multiple of " +
+                              std::to_string(limits.storageAlignment));
         }
         if (view.size > limits.maxStorageRange) {
             reject(where, std::to_string(view.size) + " bytes are more than the storage range of " +
@@ -161,7 +165,8 @@ void Recorder::checkDispatch(const Pipeline& pipeline, std::span<const Binding> 
     for (size_t i = 0; i < 3; ++i) {
         if (groups[i] == 0 || groups[i] > limits.maxWorkgroupCount[i]) {
             reject(pipeline.module, std::to_string(groups[i]) + " workgroups in dimension " + std::to_string(i) +
-                                        ", where 1 to " + std::to_string(limits.maxWorkgroupCount[i]) + " are possible");
+                                        ", where 1 to " + std::to_string(limits.maxWorkgroupCount[i]) +
+                                        " are possible");
         }
     }
 }
@@ -222,8 +227,8 @@ void Recorder::dispatch(const Pipeline& pipeline, std::span<const Binding> bindi
         vk.vkCmdBindDescriptorSets(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline.layout, 0, 1, &set, 0, nullptr);
     }
     if (!push.empty()) {
-        vk.vkCmdPushConstants(commands_, pipeline.layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, static_cast<uint32_t>(push.size()),
-                              push.data());
+        vk.vkCmdPushConstants(commands_, pipeline.layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
+                              static_cast<uint32_t>(push.size()), push.data());
     }
     if (profiler_ != nullptr) profiler_->before(commands_, label.empty() ? std::string_view(pipeline.module) : label);
     vk.vkCmdDispatch(commands_, groups[0], groups[1], groups[2]);

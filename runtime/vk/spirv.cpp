@@ -93,7 +93,8 @@ class Reader {
                   [](const auto& a, const auto& b) { return a.binding < b.binding; });
         // A shader may declare one binding twice, to read the same bytes as float and as vec4.
         const auto same = [](const auto& a, const auto& b) { return a.binding == b.binding && a.kind == b.kind; };
-        module_.bindings.erase(std::unique(module_.bindings.begin(), module_.bindings.end(), same), module_.bindings.end());
+        module_.bindings.erase(std::unique(module_.bindings.begin(), module_.bindings.end(), same),
+                               module_.bindings.end());
     }
     SpirvModule take() { return std::move(module_); }
 
@@ -120,14 +121,21 @@ class Reader {
 
     void take(uint32_t op, Words words) {
         switch (op) {
-            case OpCapability: module_.capabilities.push_back(at(words, 0)); break;
-            case OpEntryPoint: compute_ = compute_ || at(words, 0) == kGlCompute; break;
+            case OpCapability:
+                module_.capabilities.push_back(at(words, 0));
+                break;
+            case OpEntryPoint:
+                compute_ = compute_ || at(words, 0) == kGlCompute;
+                break;
             case OpExecutionMode:
                 if (at(words, 1) == kModeLocalSize) module_.localSize = {at(words, 2), at(words, 3), at(words, 4)};
                 break;
-            case OpDecorate: decorate(words); break;
+            case OpDecorate:
+                decorate(words);
+                break;
             case OpMemberDecorate:
-                if (at(words, 2) == kDecorationOffset) decorations_[at(words, 0)].memberOffsets[at(words, 1)] = at(words, 3);
+                if (at(words, 2) == kDecorationOffset)
+                    decorations_[at(words, 0)].memberOffsets[at(words, 1)] = at(words, 3);
                 break;
             case OpTypeBool:
             case OpTypeInt:
@@ -139,29 +147,49 @@ class Reader {
             case OpTypeArray:
             case OpTypeRuntimeArray:
             case OpTypeStruct:
-            case OpTypePointer: types_[at(words, 0)] = {op, words.subspan(1)}; break;
+            case OpTypePointer:
+                types_[at(words, 0)] = {op, words.subspan(1)};
+                break;
             case OpConstant:
             case OpConstantComposite:
             case OpSpecConstant:
             case OpSpecConstantTrue:
             case OpSpecConstantFalse:
             case OpSpecConstantComposite:
-            case OpSpecConstantOp: values_[at(words, 1)] = {op, words.subspan(2)}; break;
-            case OpVariable: variables_[at(words, 1)] = {at(words, 0), at(words, 2)}; break;
-            default: break;
+            case OpSpecConstantOp:
+                values_[at(words, 1)] = {op, words.subspan(2)};
+                break;
+            case OpVariable:
+                variables_[at(words, 1)] = {at(words, 0), at(words, 2)};
+                break;
+            default:
+                break;
         }
     }
 
     void decorate(Words words) {
         Decorations& target = decorations_[at(words, 0)];
         switch (at(words, 1)) {
-            case kDecorationSpecId: target.specId = at(words, 2); break;
-            case kDecorationBinding: target.binding = at(words, 2); break;
-            case kDecorationDescriptorSet: target.set = at(words, 2); break;
-            case kDecorationArrayStride: target.arrayStride = at(words, 2); break;
-            case kDecorationBufferBlock: target.bufferBlock = true; break;
-            case kDecorationBuiltIn: target.workgroupSize = at(words, 2) == kBuiltInWorkgroupSize; break;
-            default: break;
+            case kDecorationSpecId:
+                target.specId = at(words, 2);
+                break;
+            case kDecorationBinding:
+                target.binding = at(words, 2);
+                break;
+            case kDecorationDescriptorSet:
+                target.set = at(words, 2);
+                break;
+            case kDecorationArrayStride:
+                target.arrayStride = at(words, 2);
+                break;
+            case kDecorationBufferBlock:
+                target.bufferBlock = true;
+                break;
+            case kDecorationBuiltIn:
+                target.workgroupSize = at(words, 2) == kBuiltInWorkgroupSize;
+                break;
+            default:
+                break;
         }
     }
 
@@ -170,7 +198,8 @@ class Reader {
         const auto found = values_.find(id);
         if (found == values_.end() || depth > kMaxTypeDepth) return std::nullopt;
         const auto decorations = decorations_.find(id);
-        if (decorations != decorations_.end() && decorations->second.specId && *decorations->second.specId < constants_.size()) {
+        if (decorations != decorations_.end() && decorations->second.specId &&
+            *decorations->second.specId < constants_.size()) {
             return constants_[*decorations->second.specId];
         }
         const Instruction& instruction = found->second;
@@ -180,16 +209,25 @@ class Reader {
         const auto b = value(instruction.operands[2], depth + 1);
         if (!a || !b) return std::nullopt;
         switch (instruction.operands[0]) {
-            case OpIAdd: return *a + *b;
-            case OpISub: return *a - *b;
-            case OpIMul: return *a * *b;
+            case OpIAdd:
+                return *a + *b;
+            case OpISub:
+                return *a - *b;
+            case OpIMul:
+                return *a * *b;
             case OpUDiv:
-            case OpSDiv: return *b == 0 ? std::nullopt : std::optional(*a / *b);
-            case OpUMod: return *b == 0 ? std::nullopt : std::optional(*a % *b);
-            case OpShiftRightLogical: return *b > 31 ? 0 : *a >> *b;
-            case OpShiftLeftLogical: return *b > 31 ? 0 : *a << *b;
-            case OpBitwiseAnd: return *a & *b;
-            default: return std::nullopt;
+            case OpSDiv:
+                return *b == 0 ? std::nullopt : std::optional(*a / *b);
+            case OpUMod:
+                return *b == 0 ? std::nullopt : std::optional(*a % *b);
+            case OpShiftRightLogical:
+                return *b > 31 ? 0 : *a >> *b;
+            case OpShiftLeftLogical:
+                return *b > 31 ? 0 : *a << *b;
+            case OpBitwiseAnd:
+                return *a & *b;
+            default:
+                return std::nullopt;
         }
     }
 
@@ -203,11 +241,14 @@ class Reader {
         if (depth > kMaxTypeDepth) reject("types nested too deeply");
         const Instruction& item = type(id);
         switch (item.op) {
-            case OpTypeBool: return 4;
+            case OpTypeBool:
+                return 4;
             case OpTypeInt:
-            case OpTypeFloat: return at(item.operands, 0) / 8;
+            case OpTypeFloat:
+                return at(item.operands, 0) / 8;
             case OpTypeVector:
-            case OpTypeMatrix: return at(item.operands, 1) * sizeOf(at(item.operands, 0), depth + 1);
+            case OpTypeMatrix:
+                return at(item.operands, 1) * sizeOf(at(item.operands, 0), depth + 1);
             case OpTypeArray: {
                 const auto decorations = decorations_.find(id);
                 const uint32_t stride = decorations != decorations_.end() && decorations->second.arrayStride
@@ -215,8 +256,10 @@ class Reader {
                                             : sizeOf(at(item.operands, 0), depth + 1);
                 return stride * value(at(item.operands, 1)).value_or(0);
             }
-            case OpTypeStruct: return structSize(id, item, depth);
-            default: return 0;
+            case OpTypeStruct:
+                return structSize(id, item, depth);
+            default:
+                return 0;
         }
     }
 
@@ -238,9 +281,11 @@ class Reader {
         const Instruction& pointer = type(variable.type);
         if (pointer.op != OpTypePointer) reject("a variable that is no pointer");
         const uint32_t target = at(pointer.operands, 1);
-        if (variable.storageClass == kClassPushConstant) module_.pushBytes = std::max(module_.pushBytes, sizeOf(target));
+        if (variable.storageClass == kClassPushConstant)
+            module_.pushBytes = std::max(module_.pushBytes, sizeOf(target));
         if (variable.storageClass == kClassWorkgroup) module_.sharedBytes += sizeOf(target);
-        const bool descriptor = variable.storageClass == kClassStorageBuffer || variable.storageClass == kClassUniform ||
+        const bool descriptor = variable.storageClass == kClassStorageBuffer ||
+                                variable.storageClass == kClassUniform ||
                                 variable.storageClass == kClassUniformConstant;
         if (descriptor) module_.bindings.push_back(readBinding(id, variable.storageClass, target));
     }
@@ -251,7 +296,8 @@ class Reader {
             throw Error(Result::Unsupported, "SPIR-V module: a descriptor outside of set 0");
         }
         const uint32_t number = *decorations.binding;
-        if (storageClass == kClassStorageBuffer || (storageClass == kClassUniform && decorations_[target].bufferBlock)) {
+        if (storageClass == kClassStorageBuffer ||
+            (storageClass == kClassUniform && decorations_[target].bufferBlock)) {
             return {number, BindingKind::Storage};
         }
         const Instruction* image = storageClass == kClassUniformConstant ? &type(target) : nullptr;

@@ -55,8 +55,8 @@ void Uploader::prepare() {
 
 void Uploader::write(BufferView to, std::span<const std::byte> bytes) {
     if (bytes.size() > to.size) {
-        throw Error(Result::InvalidArgument, "uploading " + std::to_string(bytes.size()) + " bytes into a view of " +
-                                                 std::to_string(to.size));
+        throw Error(Result::InvalidArgument,
+                    "uploading " + std::to_string(bytes.size()) + " bytes into a view of " + std::to_string(to.size));
     }
     if (bytes.empty()) return;
     if (to.mapped != nullptr) {
