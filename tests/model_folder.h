@@ -19,7 +19,7 @@ struct ModelRecipe {
     int layers = 2;
     int heads = 6;
     int kvHeads = 2;
-    int headDim = 10;  // heads * headDim is not the hidden size
+    int headDim = 12;  // heads * headDim is not the hidden size
     int vocabulary = 90;
     int positions = 128;
     bool tied = true;
