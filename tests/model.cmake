@@ -13,6 +13,6 @@ endif()
 
 # The C header is C99 to the letter, for a program that knows nothing else of vulcat.
 enable_language(C)
-vulcat_test(NAME api_test SOURCES api_test.cpp api_c99.c api_readme_example.cpp LIBS vulcat_api GPU)
+vulcat_test(NAME api_test SOURCES api_test.cpp api_c99.c api_readme_example.cpp LIBS vulcat_api ${CMAKE_DL_LIBS} GPU)
 set_source_files_properties(api_c99.c PROPERTIES COMPILE_OPTIONS "-std=c99;-pedantic;-Werror")
 set_source_files_properties(api_readme_example.cpp PROPERTIES COMPILE_OPTIONS "-std=c++17;-pedantic;-Werror")

@@ -31,8 +31,11 @@ class Folder {
         std::vector<float> values = rng_.gaussians(count, scale);
         for (float& value : values) value += static_cast<float>(mean);
         if (name == recipe_.notFinite) values[0] = std::numeric_limits<float>::quiet_NaN();
-        specs_.push_back({name, recipe_.dtype, std::move(shape)});
-        writes_.push_back([name, bytes = encode(values)](format::SafetensorsWriter& writer) {
+        const bool other =
+            recipe_.mixedDtypes && (name.find("k_proj") != name.npos || name.find("up_proj") != name.npos);
+        const format::DType dtype = other ? format::DType::BF16 : recipe_.dtype;
+        specs_.push_back({name, dtype, std::move(shape)});
+        writes_.push_back([name, bytes = encode(values, dtype)](format::SafetensorsWriter& writer) {
             writer.write(name, std::span<const std::byte>(bytes));
         });
     }
@@ -61,16 +64,16 @@ class Folder {
     }
 
   private:
-    std::vector<std::byte> encode(const std::vector<float>& values) const {
+    static std::vector<std::byte> encode(const std::vector<float>& values, format::DType dtype) {
         std::vector<std::byte> bytes;
         const auto put = [&](const auto& value) {
             const auto* from = reinterpret_cast<const std::byte*>(&value);
             bytes.insert(bytes.end(), from, from + sizeof value);
         };
         for (float value : values) {
-            if (recipe_.dtype == format::DType::F32) put(value);
-            if (recipe_.dtype == format::DType::F16) put(format::floatToHalf(value));
-            if (recipe_.dtype == format::DType::BF16) put(format::floatToBfloat16(value));
+            if (dtype == format::DType::F32) put(value);
+            if (dtype == format::DType::F16) put(format::floatToHalf(value));
+            if (dtype == format::DType::BF16) put(format::floatToBfloat16(value));
         }
         return bytes;
     }

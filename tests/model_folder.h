@@ -28,6 +28,7 @@ struct ModelRecipe {
     bool llama3Rope = false;
     bool thetaAtTop = false;
     format::DType dtype = format::DType::F32;
+    bool mixedDtypes = false;  ///< k_proj and up_proj are BF16, whatever the others are
     uint64_t seed = 1;
 
     // Baked folders: 16 bits of weights mean a float folder.

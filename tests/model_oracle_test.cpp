@@ -111,6 +111,7 @@ TEST_CASE("float models of every shape agree with the CPU decoder") {
     check(gpu, "untied head, BF16, theta at top level",
           {.tied = false, .thetaAtTop = true, .dtype = DType::BF16, .seed = 2});
     check(gpu, "biases, F16", {.attentionBias = true, .mlpBias = true, .dtype = DType::F16, .seed = 3});
+    check(gpu, "stacked linears of different dtypes", {.attentionBias = true, .mixedDtypes = true, .seed = 6});
     check(gpu, "llama3 rope, one key head, narrow",
           {.hidden = 36,
            .intermediate = 44,

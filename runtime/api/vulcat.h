@@ -173,7 +173,8 @@ VULCAT_API VulcatResult vulcatTextStreamFlush(VulcatTextStream stream, const cha
 
 typedef struct VulcatSessionInfo {
     size_t structSize;
-    uint32_t contextLength; /* positions to hold; 0: as many as the model was trained for and the device holds */
+    uint32_t contextLength; /* positions to hold; 0: what the model was trained for, but at most 4096 and what a quarter
+                               of the device's memory holds */
     uint32_t chunkRows;     /* most tokens in one forward pass; 0: 512. Less needs less memory */
 } VulcatSessionInfo;
 

@@ -148,7 +148,7 @@ void Session::submit() {
 
 void Session::warmUp() {
     const std::vector<int32_t> tokens(std::min<uint32_t>(chunkRows_, 2 * kRowsOfOneSubmission), 0);
-    forward(tokens, LogitsRows::All);
+    forward(tokens, logitRows_ > 1 ? LogitsRows::All : LogitsRows::Last);
     reset();
     forward(std::span(tokens).first(1), LogitsRows::Last);
     reset();
