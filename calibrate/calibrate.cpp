@@ -132,7 +132,9 @@ std::vector<SiteInputs> Run::observe(size_t index, const Layer& layer) {
             const size_t s = first + i;
             decoder_.run(layer, hidden_[s], [&](SiteKind kind, const Matrix& x) {
                 const auto site = static_cast<size_t>(kind);
-                sums[i][site].add(x);
+                // First tokens often carry a few huge activations that no other token has; as one direction in the sums
+                // they would steer a transform that serves every token.
+                sums[i][site].add(x.bottomRows(x.rows() - 1));
                 const auto begin = std::lower_bound(keptRows_.begin(), keptRows_.end(), firstRow_[s]);
                 for (auto row = begin; row != keptRows_.end() && *row < firstRow_[s + 1]; ++row)
                     sites[site].rows.row(row - keptRows_.begin()) = x.row(static_cast<Eigen::Index>(*row - firstRow_[s]));
@@ -154,16 +156,17 @@ SiteTransform Run::buildTransform(const SiteInputs& inputs, const SecondMoments&
     return {};
 }
 
-/// The quantised form of linears that were transformed already.
+/// The quantised form of linears that were transformed already. `rows` are inputs before the transform.
 Site quantise(const CalibrateOptions& options, const std::vector<Linear>& floats, const std::vector<Matrix>& transformed,
-              const std::optional<format::Transform>& transform, int threads) {
+              const std::optional<format::Transform>& transform, const Matrix& rows, int threads) {
+    const std::vector<float> energy = relativeMeanSquares(transform ? applyTransform(*transform, rows) : rows);
     Site site;
     site.recipe = siteRecipe(options, transform);
     site.transform = transform;
     for (size_t i = 0; i < floats.size(); ++i) {
         Linear linear;
         linear.bias = floats[i].bias;
-        linear.codes = roundWeights(transformed[i], options.weightBits, options.groupSize, options.scales, threads);
+        linear.codes = roundWeights(transformed[i], options.weightBits, options.groupSize, options.scales, threads, energy);
         site.linears.push_back(std::move(linear));
     }
     return site;
@@ -185,18 +188,18 @@ BakedSite Run::bakeSite(size_t index, SiteKind kind, Site& floats, const SiteInp
     report.site = baked.name;
     report.inputs = static_cast<int>(inputs.moments.width());
     report.notes = std::move(transform.notes);
-    report.before = judgeSite(quantise(options_, floats.linears, plain, std::nullopt, threads_), floats.linears, plain,
+    report.before = judgeSite(quantise(options_, floats.linears, plain, std::nullopt, inputs.rows, threads_), floats.linears, plain,
                               inputs.rows);
     report.after = report.before;
     if (transform.stored) {
         std::vector<Matrix> transformed = std::move(plain);
         for (Matrix& weight : transformed) weight = transformWeights(*transform.stored, weight, threads_);
-        baked.site = quantise(options_, floats.linears, transformed, transform.stored, threads_);
+        baked.site = quantise(options_, floats.linears, transformed, transform.stored, inputs.rows, threads_);
         report.after = judgeSite(baked.site, floats.linears, transformed, inputs.rows);
         if (report.after.measured < report.before.measured)
             report.notes.push_back("the transform did not help here: measured SQNR fell");
     } else {
-        baked.site = quantise(options_, floats.linears, plain, std::nullopt, threads_);
+        baked.site = quantise(options_, floats.linears, plain, std::nullopt, inputs.rows, threads_);
     }
     report.block = baked.site.recipe.block;
     report.mixOrder = baked.site.recipe.mixOrder;

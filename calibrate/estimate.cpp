@@ -8,6 +8,7 @@
 #include "calibrate/texts.h"
 #include "calibrate/work_folder.h"
 
+#include "format/hadamard.h"
 #include "format/names.h"
 #include "format/packing.h"
 #include "format/safetensors.h"
@@ -41,16 +42,21 @@ SiteSize sizeOf(const format::ModelConfig& config, SiteKind kind) {
     return size;
 }
 
-/// Bytes on disk of one baked site: codes, scales, code sums, transform.
+/// Bytes on disk of one baked site: codes, scales, code sums, transform, and what config, report and header say of it.
 uint64_t bakedBytes(const CalibrateOptions& options, const SiteSize& size) {
     const auto group = static_cast<uint64_t>(options.groupSize);
     const uint64_t groups = format::groupCount(size.inputs, group);
     uint64_t bytes = size.outputs * (format::packedRowBytes(size.inputs, options.weightBits) + groups * (group == 0 ? 8 : 6));
+    constexpr uint64_t kWords = 3072;
+    if (options.transform == TransformKind::None) return bytes + kWords;
+    uint64_t mixOrder = size.inputs;
     if (options.transform == TransformKind::Cat) {
         const uint64_t block = std::min(static_cast<uint64_t>(options.block), size.inputs), tail = size.inputs % block;
         bytes += 2 * (size.inputs / block * block * block + tail * tail);
+        if (tail == 0) mixOrder = size.inputs / block;
     }
-    return bytes;
+    const auto core = static_cast<uint64_t>(format::factorOrder(static_cast<int>(mixOrder)).core);
+    return bytes + kWords + (core > 1 ? 4 * core * core : 0);
 }
 
 uint64_t modelBytes(const fs::path& folder) {

@@ -68,6 +68,15 @@ double decibel(double signal, double noise) {
     return std::clamp(10.0 * std::log10(signal / noise), -kNoNoise, kNoNoise);
 }
 
+std::vector<float> relativeMeanSquares(const Matrix& rows) {
+    Eigen::VectorXd sums = Eigen::VectorXd::Zero(rows.cols());
+    for (Eigen::Index r = 0; r < rows.rows(); ++r) sums += rows.row(r).cast<double>().cwiseAbs2().transpose();
+    const double largest = sums.maxCoeff();
+    if (!(largest > 0.0)) sums.setOnes();
+    const Eigen::VectorXf shares = (sums / (largest > 0.0 ? largest : 1.0)).cast<float>();
+    return {shares.data(), shares.data() + shares.size()};
+}
+
 double meanSignal(const std::vector<Linear>& weights, const Matrix& rows) {
     double sum = 0;
     for (const Linear& linear : weights) sum += squares(multiplyTransposed(rows, linear.weight));

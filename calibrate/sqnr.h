@@ -30,6 +30,9 @@ SiteQuality judgeSite(const Site& quantised, const std::vector<Linear>& weights,
 /// `block` 0: any transform (needs whole moments). Moments are sums; `signal` is E||Wx||^2.
 double attainableAlignment(const SecondMoments& x, const SecondMoments& w, Eigen::Index block, double signal, int threads);
 
+/// The sum of squares of each column over the rows, relative to the largest, [K]; ones where all are zero.
+std::vector<float> relativeMeanSquares(const Matrix& rows);
+
 /// E||Wx||^2 over rows, all linears together, in double.
 double meanSignal(const std::vector<Linear>& weights, const Matrix& rows);
 

@@ -30,9 +30,10 @@ float stored(float scale, bool half) {
     return half ? halfToFloat(floatToHalf(scale)) : scale;
 }
 
-// Sum of squared errors of one group under a scale; gives up once it exceeds `limit`. Eight partial sums, so that the
-// compiler may use vectors: this loop is nearly all the time of baking with searched scales.
-double groupError(std::span<const float> w, float scale, CodeRange range, double limit) {
+// Weighted sum of squared errors of one group under a scale; gives up once it exceeds `limit`. Eight partial sums, so
+// that the compiler may use vectors: this loop is nearly all the time of baking with searched scales.
+double groupError(std::span<const float> w, std::span<const float> weights, float scale, CodeRange range,
+                  double limit) {
     constexpr size_t kLanes = 8;
     constexpr size_t kPart = 512;
     const float inverse = 1.0f / scale;
@@ -45,20 +46,21 @@ double groupError(std::span<const float> w, float scale, CodeRange range, double
             for (size_t lane = 0; lane < kLanes; ++lane) {
                 const float value = w[begin + k + lane] * inverse;
                 const float error = roundEven(std::min(std::max(value, range.least), range.most)) - value;
-                part[lane] += error * error;
+                part[lane] += error * error * weights[begin + k + lane];
             }
         }
         for (size_t k = count / kLanes * kLanes; k < count; ++k) {
             const float value = w[begin + k] * inverse;
             const float error = roundEven(std::clamp(value, range.least, range.most)) - value;
-            part[k % kLanes] += error * error;
+            part[k % kLanes] += error * error * weights[begin + k];
         }
         for (const float lane : part) sum += static_cast<double>(lane) * square;
     }
     return sum;
 }
 
-float groupScale(std::span<const float> w, int bits, ScaleSearch search, bool wantsHalf) {
+float groupScale(std::span<const float> w, std::span<const float> weights, int bits, ScaleSearch search,
+                 bool wantsHalf) {
     float amax = 0;
     for (const float value : w) amax = std::max(amax, std::fabs(value));
     const CodeRange range = codeRange(bits);
@@ -72,12 +74,12 @@ float groupScale(std::span<const float> w, int bits, ScaleSearch search, bool wa
     const float lowest = bits == 4 ? 0.4f : 0.8f;
     float best = full;
     const bool half = wantsHalf && fitsHalf(full);
-    double bestError = groupError(w, stored(full, half), range, INFINITY);
+    double bestError = groupError(w, weights, stored(full, half), range, INFINITY);
     for (int step = 0; step < steps; ++step) {
         const float fraction = lowest + (1.02f - lowest) * static_cast<float>(step) / static_cast<float>(steps - 1);
         const float scale = stored(full * fraction, half);
         if (scale < 0x1p-126f) continue;
-        const double error = groupError(w, scale, range, bestError);
+        const double error = groupError(w, weights, scale, range, bestError);
         if (error < bestError) {
             bestError = error;
             best = full * fraction;
@@ -99,8 +101,10 @@ void quantiseGroup(std::span<const float> w, float scale, CodeRange range, std::
 }  // namespace
 
 QuantisedMatrix quantiseWeights(std::span<const float> weights, uint64_t rows, uint64_t columns, int bits,
-                                uint64_t groupSize, ScaleSearch search, bool halfScales) {
+                                uint64_t groupSize, ScaleSearch search, bool halfScales,
+                                std::span<const float> columnWeights) {
     assert(weights.size() == rows * columns && (bits == 4 || bits == 8));
+    assert(columnWeights.empty() || columnWeights.size() == columns);
     if (!std::all_of(weights.begin(), weights.end(), [](float w) { return std::isfinite(w); })) {
         throw Error(Result::InvalidFile, "a weight matrix holds NaN or infinite values");
     }
@@ -117,9 +121,13 @@ QuantisedMatrix quantiseWeights(std::span<const float> weights, uint64_t rows, u
         return std::span(values).subspan(index / groups * columns + begin, std::min(width, columns - begin));
     };
 
+    const std::vector<float> equal(columnWeights.empty() ? columns : 0, 1.0f);
+    const std::span<const float> columnShares = columnWeights.empty() ? equal : columnWeights;
     matrix.scales.resize(rows * groups);
     for (uint64_t i = 0; i < matrix.scales.size(); ++i) {
-        matrix.scales[i] = groupScale(group(weights, i), bits, search, matrix.halfScales);
+        const uint64_t begin = i % groups * width;
+        const auto shares = columnShares.subspan(begin, std::min(width, columns - begin));
+        matrix.scales[i] = groupScale(group(weights, i), shares, bits, search, matrix.halfScales);
     }
     matrix.halfScales = matrix.halfScales && std::all_of(matrix.scales.begin(), matrix.scales.end(), fitsHalf);
 

@@ -1,0 +1,134 @@
+// What calibration is worth on a trained model: stories260K, losses against the float model, and the numbers of earlier
+// independent calculations as bars. Calibration on the first 64 stories of the sample, evaluation on the last ones.
+
+#include "calibrate/calibrate.h"
+#include "calibrate/decoder.h"
+#include "calibrate/evaluate.h"
+#include "calibrate/statistics.h"
+
+#include "text/tokenizer.h"
+
+#include "support/shared_data.h"
+#include "support/temp_folder.h"
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+#include <cstring>
+#include <string>
+
+using namespace vulcat;
+using namespace vulcat::calibrate;
+namespace fs = std::filesystem;
+
+namespace {
+
+TextOptions stories(const fs::path& file, int count, bool fromEnd) {
+    TextOptions options;
+    options.files = {file};
+    options.separator = "<|endoftext|>";
+    options.samples = count;
+    options.fromEnd = fromEnd;
+    return options;
+}
+
+CalibrateOptions recipe(const fs::path& model, const fs::path& out, const fs::path& text) {
+    CalibrateOptions options;
+    options.modelDir = model;
+    options.outDir = out;
+    options.overwrite = true;
+    options.texts = stories(text, 64, false);
+    return options;
+}
+
+double meanNll(const fs::path& model, const fs::path& text, int count) {
+    return evaluate({model, std::nullopt, stories(text, count, true)}).meanNll;
+}
+
+}  // namespace
+
+TEST_CASE("statistics: covariances of all sites equal the float64 reference") {
+    VULCAT_SHARED_OR_SKIP(model, "models/stories260K");
+    VULCAT_SHARED_OR_SKIP(text, "text/tinystories_sample_2MiB.txt");
+    VULCAT_SHARED_OR_SKIP(ref, "ref");
+    const Decoder decoder(model);
+    const auto sequences = readSequences(stories(text, 64, false), text::Tokenizer(model), 512);
+    std::map<std::string, SecondMoments> sums;
+    const char* names[] = {"qkv", "o", "gateup", "down"};
+    std::vector<Matrix> hidden;
+    for (const Sequence& sequence : sequences) hidden.push_back(decoder.embed(sequence));
+    for (int l = 0; l < decoder.config().layers; ++l) {
+        const Layer layer = decoder.layer(l);
+        for (Matrix& h : hidden)
+            decoder.run(layer, h, [&](SiteKind kind, const Matrix& x) {
+                const std::string name = std::to_string(l) + "." + names[static_cast<size_t>(kind)];
+                sums.try_emplace(name, x.cols(), 0).first->second.add(x);
+            });
+    }
+    const auto index = nlohmann::json::parse(test::readFile(ref / "stories260K.cov.json"));
+    const std::string bytes = test::readFile(ref / "stories260K.cov.f64");
+    int checked = 0;
+    for (const auto& entry : index["matrices"]) {
+        const auto found = sums.find(entry["name"].get<std::string>());
+        if (found == sums.end()) continue;  // the head's input is no site
+        const auto n = entry["n"].get<Eigen::Index>();
+        MatrixD expected(n, n);
+        std::memcpy(expected.data(), bytes.data() + entry["offset"].get<size_t>(), static_cast<size_t>(n * n) * sizeof(double));
+        CHECK(found->second.rows() == 22156);
+        const MatrixD difference = found->second.part(0, n) - expected;
+        CHECK(difference.cwiseAbs().maxCoeff() < 2e-6 * expected.diagonal().maxCoeff());
+        CHECK(std::fabs(found->second.trace() / expected.trace() - 1) < 1e-6);
+        ++checked;
+    }
+    CHECK(checked == 20);
+}
+
+TEST_CASE("weights only, nearest per row with absmax scales: NLL as in the reference table") {
+    VULCAT_SHARED_OR_SKIP(model, "models/stories260K");
+    VULCAT_SHARED_OR_SKIP(text, "text/tinystories_sample_2MiB.txt");
+    const test::TempFolder temp;
+    for (const auto& [bits, expected] : {std::pair{8, 1.42472}, {4, 1.59138}}) {
+        CalibrateOptions options = recipe(model, temp / "out", text);
+        options.weightBits = bits;
+        options.activationBits = 16;
+        options.transform = TransformKind::None;
+        options.scales = format::ScaleSearch::AbsMax;
+        options.texts.samples = 2;  // statistics have no part in this recipe
+        calibrate::calibrate(options);
+        const double nll = meanNll(options.outDir, text, 64);
+        MESSAGE(bits << " bits: " << nll);
+        CHECK(std::fabs(nll - expected) < 2e-4);
+    }
+}
+
+TEST_CASE("W4A4: CAT loses less than Hadamard, which loses less than no transform, each within its bar") {
+    VULCAT_SHARED_OR_SKIP(model, "models/stories260K");
+    VULCAT_SHARED_OR_SKIP(text, "text/tinystories_sample_2MiB.txt");
+    const test::TempFolder temp;
+    const double base = meanNll(model, text, 24);
+    CHECK(std::fabs(base - 1.40370) < 2e-5);
+    const auto loss = [&](TransformKind transform, int block) {
+        CalibrateOptions options = recipe(model, temp / "out", text);
+        options.transform = transform;
+        options.block = block;
+        const Report report = calibrate::calibrate(options);
+        for (const SiteReport& site : report.sites) {
+            CHECK(site.after.alignment <= site.attainable.value() + 0.3);
+            if (transform == TransformKind::Cat) CHECK(site.after.alignment > site.before.alignment);
+        }
+        return meanNll(options.outDir, text, 24) - base;
+    };
+    const double none = loss(TransformKind::None, 64), hadamard = loss(TransformKind::Hadamard, 64);
+    const double cat16 = loss(TransformKind::Cat, 16), cat64 = loss(TransformKind::Cat, 64);
+    MESSAGE("NLL over float: none " << none << ", Hadamard " << hadamard << ", CAT 16 " << cat16 << ", CAT 64 " << cat64);
+    // The last digits of a sum depend on the BLAS kernel of the processor; codes on the edge of a cell follow them.
+    constexpr double kEdge = 0.002;
+    CHECK(none < 0.350 + kEdge);
+    CHECK(hadamard < 0.256 + kEdge);
+    CHECK(cat16 < 0.194 + kEdge);
+    CHECK(cat64 < 0.177 + kEdge);
+    CHECK(cat64 < cat16);
+    CHECK(cat16 < hadamard);
+    CHECK(hadamard < none);
+}
