@@ -4,6 +4,7 @@
 #include "format/mapped_file.h"
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <limits>
 #include <string>
@@ -35,6 +36,17 @@ fs::path withSuffix(const fs::path& path, const char* suffix) {
     // "out/" must become "out.partial", not "out/.partial".
     const fs::path plain = path.has_filename() ? path : path.parent_path();
     return fs::path(plain.string() + suffix);
+}
+
+// Exchanges two folders in one step, so that there is no moment without a whole folder under either name. False where
+// the file system or the C library cannot.
+bool exchanged(const fs::path& a, const fs::path& b) {
+#ifdef RENAME_EXCHANGE
+    return ::renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE) == 0;
+#else
+    static_cast<void>(a), static_cast<void>(b);
+    return false;
+#endif
 }
 
 }  // namespace
@@ -123,6 +135,11 @@ void replaceFolder(const fs::path& built, const fs::path& target) {
     }
     if (code) fail("read " + built.string());
     syncFolder(built);
+    if (fs::is_directory(plain, code) && exchanged(built, plain)) {
+        syncFolder(plain.parent_path());
+        fs::remove_all(built, code);  // now the old folder; what cannot be removed is no failure
+        return;
+    }
     // Left by a crash between the two renames: the target itself is then missing or whole, so this one is not needed.
     if (fs::exists(plain)) fs::remove_all(old, code);
     const bool replaces = fs::exists(plain);
