@@ -17,6 +17,8 @@ constexpr size_t kMaxExpressionBytes = 65'536;
 // Real patterns need a handful of steps for a word. A hostile one is stopped after about a millisecond a match.
 constexpr uint32_t kMaxSteps = 200'000;
 constexpr uint32_t kMaxHeapKiB = 16 * 1024;
+// \C matches one byte: it would cut characters in two, and matching trusts the text to be whole characters.
+constexpr uint32_t kOptions = PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C;
 
 struct Free {
     void operator()(pcre2_code* p) const { pcre2_code_free(p); }
@@ -50,7 +52,7 @@ Pattern::Pattern(const std::string& expression) {
     int number = 0;
     PCRE2_SIZE offset = 0;
     pcre2_code* compiled = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(),
-                                         PCRE2_UTF | PCRE2_UCP, &number, &offset, nullptr);
+                                         kOptions, &number, &offset, nullptr);
     if (compiled == nullptr) {
         throw Error(Result::InvalidFile, "tokenizer.json: a pattern does not compile at its byte " +
                                              std::to_string(offset) + ": " + messageOf(number));
