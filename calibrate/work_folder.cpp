@@ -4,6 +4,7 @@
 
 #include "format/atomic_file.h"
 #include "format/mapped_file.h"
+#include "format/names.h"
 
 #include "base/error.h"
 
@@ -24,8 +25,11 @@ using nlohmann::json;
 namespace {
 
 constexpr size_t kManifestLimit = size_t{256} << 20;
+constexpr const char* kProgram = "vulcat calibrate";
 
-fs::path withoutSlash(const fs::path& path) { return path.has_filename() ? path : path.parent_path(); }
+fs::path withoutSlash(const fs::path& path) {
+    return path.has_filename() ? path : path.parent_path();
+}
 
 json readJson(const fs::path& path) {
     json result = json::parse(format::readTextFile(path, kManifestLimit), nullptr, false);
@@ -47,7 +51,9 @@ std::string outputFingerprint(const fs::path& out) {
 
 }  // namespace
 
-fs::path WorkFolder::pathFor(const fs::path& out) { return fs::path(withoutSlash(out).string() + ".partial"); }
+fs::path WorkFolder::pathFor(const fs::path& out) {
+    return fs::path(withoutSlash(out).string() + ".partial");
+}
 
 void WorkFolder::requireFree(const fs::path& out, bool overwrite) {
     std::error_code status;
@@ -58,8 +64,9 @@ void WorkFolder::requireFree(const fs::path& out, bool overwrite) {
     if (!overwrite)
         throw Error(Result::InvalidArgument, out.string() + ": exists; choose another output or allow overwriting");
     if (!fs::exists(out / "calibration_report.json", status))
-        throw Error(Result::InvalidArgument,
-                    out.string() + ": was not written by vulcat calibrate, so it is not replaced; choose another output");
+        throw Error(
+            Result::InvalidArgument,
+            out.string() + ": was not written by vulcat calibrate, so it is not replaced; choose another output");
 }
 
 WorkFolder::WorkFolder(const fs::path& out, const std::string& fingerprint, bool overwrite)
@@ -69,7 +76,8 @@ WorkFolder::WorkFolder(const fs::path& out, const std::string& fingerprint, bool
     outputComplete_ = resumable && outputFingerprint(out_) == fingerprint_;
     if (!outputComplete_) requireFree(out_, overwrite);
     if (!resumable && fs::exists(path_, status) && !fs::is_empty(path_, status))
-        throw Error(Result::InvalidArgument, path_.string() + ": is in the way and holds no unfinished calibration; remove it");
+        throw Error(Result::InvalidArgument,
+                    path_.string() + ": is in the way and holds no unfinished calibration; remove it");
     fs::create_directories(path_, status);
     if (status) throw Error(Result::Failure, "cannot create " + path_.string() + ": " + status.message());
     lock();
@@ -82,7 +90,9 @@ WorkFolder::WorkFolder(const fs::path& out, const std::string& fingerprint, bool
     }
 }
 
-WorkFolder::~WorkFolder() { unlock(); }
+WorkFolder::~WorkFolder() {
+    unlock();
+}
 
 void WorkFolder::lock() {
     lock_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -106,20 +116,27 @@ void WorkFolder::resume(bool overwrite) {
     } catch (const Error&) {
         stored = json::object();
     }
+    // Nothing of a folder is ever removed that only happens to hold a file of this name.
+    if (!stored.empty() && (!stored.contains("program") || stored["program"] != kProgram))
+        throw Error(Result::InvalidArgument,
+                    path_.string() + ": is in the way and holds no unfinished calibration; remove it");
     if (stored.value("fingerprint", "") != fingerprint_) {
         if (!overwrite)
-            throw Error(Result::InvalidArgument, path_.string() + ": holds an unfinished calibration with other options or "
-                                                                  "inputs; repeat those, allow overwriting, or remove it");
+            throw Error(Result::InvalidArgument, path_.string() +
+                                                     ": holds an unfinished calibration with other options or "
+                                                     "inputs; repeat those, allow overwriting, or remove it");
         for (const auto& entry : fs::directory_iterator(path_)) fs::remove_all(entry.path());
         return;
     }
     for (const json& layer : stored.value("layers", json::array())) {
         const fs::path file = layerFile(layers_.size());
         std::error_code status;
-        if (!fs::exists(file, status) || fileDigest(file) != layer.value("digest", "")) return;  // made again from here on
+        if (!fs::exists(file, status) || fileDigest(file) != layer.value("digest", ""))
+            return;  // made again from here on
         std::vector<SiteReport> sites;
         for (const json& site : layer.value("sites", json::array()))
             sites.push_back(siteReportFromJson(site, manifest.string()));
+        if (sites.size() != format::kSites.size()) return;
         digests_.push_back(layer.value("digest", ""));
         layers_.push_back(std::move(sites));
     }
@@ -144,7 +161,7 @@ void WorkFolder::writeManifest() const {
         for (const SiteReport& site : layers_[i]) sites.push_back(toJson(site));
         layers.push_back({{"digest", digests_[i]}, {"sites", sites}});
     }
-    const json manifest = {{"program", "vulcat calibrate"}, {"fingerprint", fingerprint_}, {"layers", layers}};
+    const json manifest = {{"program", kProgram}, {"fingerprint", fingerprint_}, {"layers", layers}};
     format::writeTextFile(path_ / "manifest.json", manifest.dump(1) + "\n");
 }
 

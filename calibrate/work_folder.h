@@ -1,8 +1,10 @@
 #pragma once
 // Where a calibration keeps its finished layers until the whole is done: `<out>.partial/`, with
-//   manifest.json              fingerprint, and for each finished layer its file's size and digest and its sites' reports
-//   layer-0000.safetensors     the layer's new tensors
-//   folder/                    the output while it is put together
+//
+//   manifest.json            fingerprint, and for each finished layer its file's digest and its sites' reports
+//   layer-0000.safetensors   the layer's new tensors
+//   folder/                  the output while it is put together
+//
 // Each file appears by a rename, the manifest after its layer; so a run that dies at any moment can go on.
 
 #include "calibrate/report.h"
@@ -15,10 +17,10 @@ namespace vulcat::calibrate {
 
 class WorkFolder {
   public:
-    /// Checks the output's place and creates or takes up the work folder. A folder that belongs to another recipe or other
-    /// inputs is dropped only with `overwrite`; files that the manifest does not vouch for are made again. Holds a lock, so
-    /// that two runs never share it. Errors: InvalidArgument (in the way: an output, another unfinished run, one that is
-    /// running), Failure (cannot create or read).
+    /// Checks the output's place and creates or takes up the work folder. A folder that belongs to another recipe or
+    /// other inputs is dropped only with `overwrite`; files that the manifest does not vouch for are made again. Holds
+    /// a lock, so that two runs never share it. Errors: InvalidArgument (in the way: an output, another unfinished run,
+    /// one that is running), Failure (cannot create or read).
     WorkFolder(const std::filesystem::path& out, const std::string& fingerprint, bool overwrite);
     ~WorkFolder();
     WorkFolder(const WorkFolder&) = delete;
@@ -36,8 +38,8 @@ class WorkFolder {
     /// Puts the built output in its place by a rename and removes the work folder.
     void finish();
 
-    /// Throws Error(InvalidArgument) when `out` is in the way: something that is not a folder, a folder that vulcat did not
-    /// write, or one that it wrote and `overwrite` is not set. Empty folders are free to use.
+    /// Throws Error(InvalidArgument) when `out` is in the way: something that is not a folder, a folder that vulcat did
+    /// not write, or one that it wrote and `overwrite` is not set. Empty folders are free to use.
     static void requireFree(const std::filesystem::path& out, bool overwrite);
     /// Where the work folder of an output is.
     static std::filesystem::path pathFor(const std::filesystem::path& out);
