@@ -79,10 +79,21 @@ nlohmann::ordered_json deviceJson(const vk::DeviceInfo& device, const std::strin
             {"reason", reason}};
 }
 
+/// The choice; where there is none, the list still says what is there and why not, before the error ends the program.
+vk::DeviceChoice choose(const std::vector<vk::DeviceInfo>& devices, const std::string& selection, bool print) {
+    try {
+        return vk::chooseDevice(devices, selection);
+    } catch (const Error&) {
+        for (size_t i = 0; print && i < devices.size(); ++i)
+            printDevice(devices[i], devices[i].usable() ? "no: another one was asked for" : "no: " + devices[i].unusableBecause);
+        throw;
+    }
+}
+
 int listDevices(const std::string& selection, const std::string& format) {
     const vk::Instance instance;
     const auto& devices = instance.physicalDevices();
-    const vk::DeviceChoice choice = vk::chooseDevice(devices, selection);
+    const vk::DeviceChoice choice = choose(devices, selection, format != "json");
     if (format == "json") {
         nlohmann::ordered_json list = nlohmann::ordered_json::array();
         for (size_t i = 0; i < devices.size(); ++i) list.push_back(deviceJson(devices[i], choice.reasons[i], i == choice.position));

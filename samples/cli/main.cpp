@@ -4,8 +4,12 @@
 #include "cli/exit_code.h"
 #include "cli/terminal.h"
 
+#include <cerrno>
 #include <csignal>
+#include <cstdio>
+#include <cstring>
 #include <new>
+#include <string>
 
 namespace vulcat::cli {
 
@@ -17,6 +21,15 @@ namespace {
 extern "C" void onInterrupt(int signal) {
     interrupted.store(true, std::memory_order_relaxed);
     std::signal(signal, SIG_DFL);
+}
+
+/// A full disk behind `> file` shows itself only when the last of the output is written.
+int withOutputWritten(int code) {
+    errno = 0;
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+    const std::string why = errno == 0 ? "" : std::string(": ") + std::strerror(errno);
+    logError("the output could not be written completely" + why);
+    return code == kExitOk ? kExitFailure : code;
 }
 
 int run(int argc, char** argv) {
@@ -41,7 +54,7 @@ int run(int argc, char** argv) {
         return app.exit(error) == 0 ? kExitOk : kExitUsage;
     }
     try {
-        return chosen();
+        return withOutputWritten(chosen());
     } catch (const Error& error) {
         logError(error.what());
         return exitCode(error.code());
