@@ -11,8 +11,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <span>
 
 namespace vulcat::cli {
 namespace {
@@ -26,17 +28,18 @@ struct Arguments {
     bool cpu = false;
 };
 
-/// Logits of all tokens of a sequence, as a session of its own context gives them.
+// Tokens whose logits are held at once: with a vocabulary of 128256 this many rows are 128 MiB.
+constexpr size_t kTokensAtOnce = 256;
+
+/// Logits of a sequence's tokens, part by part, as a session of its own context gives them.
 class SequenceLogits {
   public:
     SequenceLogits(OpenDevice& device, const std::filesystem::path& folder, uint32_t longest)
         : gpu_(device, folder), session_(gpu_.model(), {.contextLength = longest, .chunkRows = 0, .logitRows = 128, .warmUp = false}) {}
 
     const GpuModel& gpu() const { return gpu_; }
-    std::vector<float> of(std::span<const int32_t> tokens) {
-        session_.reset();
-        return session_.forward(tokens, model::LogitsRows::All);
-    }
+    void restart() { session_.reset(); }
+    std::vector<float> next(std::span<const int32_t> tokens) { return session_.forward(tokens, model::LogitsRows::All); }
 
   private:
     GpuModel gpu_;
@@ -47,6 +50,26 @@ void requireSameVocabulary(const format::ModelConfig& a, const format::ModelConf
     if (a.vocabSize != b.vocabSize)
         throw Error(Result::InvalidArgument, "the models' vocabularies differ (" + std::to_string(a.vocabSize) + " and " +
                                                  std::to_string(b.vocabSize) + " tokens); --base must name the float model it was calibrated from");
+}
+
+void evaluateSequence(std::span<const int32_t> sequence, SequenceLogits& model, SequenceLogits* base, size_t vocabulary,
+                      calibrate::Evaluation& evaluation) {
+    model.restart();
+    if (base != nullptr) base->restart();
+    for (size_t begin = 0; begin + 1 < sequence.size(); begin += kTokensAtOnce) {
+        if (interrupted.load()) throw Error(Result::Cancelled, "interrupted");
+        // The last token predicts nothing that is known.
+        const auto part = sequence.subspan(begin, std::min(kTokensAtOnce, sequence.size() - 1 - begin));
+        const std::vector<float> logits = model.next(part);
+        const std::vector<float> baseLogits = base != nullptr ? base->next(part) : std::vector<float>();
+        for (size_t t = 0; t < part.size(); ++t) {
+            const std::span<const float> row(logits.data() + t * vocabulary, vocabulary);
+            if (base != nullptr)
+                evaluation.add(row, {baseLogits.data() + t * vocabulary, vocabulary}, sequence[begin + t + 1]);
+            else
+                evaluation.add(row, sequence[begin + t + 1]);
+        }
+    }
 }
 
 calibrate::EvaluationResult evaluateOnDevice(const Arguments& a) {
@@ -66,16 +89,7 @@ calibrate::EvaluationResult evaluateOnDevice(const Arguments& a) {
     calibrate::Evaluation evaluation;
     ProgressLine line;
     for (size_t i = 0; i < sequences.size(); ++i) {
-        if (interrupted.load()) throw Error(Result::Cancelled, "interrupted");
-        const std::vector<float> logits = model.of(sequences[i]);
-        const std::vector<float> baseLogits = base ? base->of(sequences[i]) : std::vector<float>();
-        for (size_t t = 0; t + 1 < sequences[i].size(); ++t) {
-            const std::span<const float> row(logits.data() + t * vocabulary, vocabulary);
-            if (base)
-                evaluation.add(row, {baseLogits.data() + t * vocabulary, vocabulary}, sequences[i][t + 1]);
-            else
-                evaluation.add(row, sequences[i][t + 1]);
-        }
+        evaluateSequence(sequences[i], model, base.get(), vocabulary, evaluation);
         line.update("evaluating", i + 1, sequences.size());
     }
     return evaluation.result();
