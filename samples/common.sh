@@ -15,7 +15,7 @@ need_packages() {
     local as_root=()
     if [ "$(id -u)" -ne 0 ]; then
         command -v sudo >/dev/null || fail "run this as root, or install sudo, or install: ${missing[*]}"
-        as_root=(sudo)
+        as_root=(sudo env DEBIAN_FRONTEND=noninteractive)  # sudo drops the environment
     fi
     say "Installing: ${missing[*]}"
     export DEBIAN_FRONTEND=noninteractive

@@ -34,7 +34,7 @@ if [ ! -f "$table" ]; then
         echo '| model                      | NLL, nats/token | over float | KL divergence | same top token |'
         echo '|----------------------------|----------------:|-----------:|--------------:|---------------:|'
         for transform in none hadamard cat; do
-            "$vulcat" eval "$build/story-w4a4-$transform" "${stories[@]}" --last 32 --base "$model" 2>/dev/null | awk -v transform="$transform" '
+            "$vulcat" eval "$build/story-w4a4-$transform" "${stories[@]}" --last 32 --base "$model" 2>"$build/eval.log" | awk -v transform="$transform" '
                 /^Mean NLL \(nats\)/ { nll = $4 }
                 /^Mean NLL \(base\)/ { base = $4 }
                 /^NLL over base/     { over = $4 }
@@ -43,7 +43,7 @@ if [ ! -f "$table" ]; then
                 END {
                     if (transform == "none") printf "| %-26s | %15.4f | %10s | %13s | %14s |\n", "float", base, "", "", ""
                     printf "| %-26s | %15.4f | %10.4f | %13.4f | %12.1f %% |\n", "W4A4, transform " transform, nll, over, kld, same
-                }'
+                }' || fail "measuring failed: $(grep -a '^error' "$build/eval.log")"
         done
     } >"$table.new"
     mv "$table.new" "$table"
