@@ -1,5 +1,5 @@
-// Widening of 16-bit floats, exact. fp16 subnormals are made from integers, since drivers may flush them in
-// unpackHalf2x16.
+// Widening of 16-bit floats, exact but for fp16 subnormals (below 2^-14), which a driver may flush to zero in
+// unpackHalf2x16; lavapipe and SwiftShader keep them.
 // Needs: nothing. Gives: vec4 fourHalves(uvec2 words, uint format), format 1 F16, 2 BF16; the lower index in the low half.
 
 vec4 fourHalves(uvec2 w, uint format) {
