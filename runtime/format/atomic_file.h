@@ -43,9 +43,9 @@ void writeTextFile(const std::filesystem::path& path, std::string_view text);
 /// Copies one file atomically (bytes, not permissions). Errors: InvalidFile when the source cannot be read.
 void copyFile(const std::filesystem::path& from, const std::filesystem::path& to);
 
-/// Puts the finished folder `built` in the place of `target` (same file system): syncs it, exchanges the two in one step
-/// (where that cannot be done: moves an existing `target` aside and renames), then deletes the old one; on failure the
-/// old folder is back. `target` may be absent.
+/// Puts the finished folder `built` in the place of `target` (same file system): syncs it, exchanges the two in one
+/// step (where that cannot be done: moves an existing `target` aside and renames), then deletes the old one; on failure
+/// the old folder is back. `target` may be absent.
 void replaceFolder(const std::filesystem::path& built, const std::filesystem::path& target);
 
 }  // namespace vulcat::format

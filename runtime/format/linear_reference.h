@@ -1,5 +1,15 @@
 #pragma once
-// Slow and obvious linears: the numeric contract as code, the oracle of every GEMM and GEMV.
+// Floor `format`: the numeric contract and the containers. Knows files and numbers, no Vulkan and no tokens.
+//
+// A linear layer y = W x + b with an invertible transform T is y = (W T^-1)(T x), and here is what that means to the
+// bit:
+//   transform.h, hadamard.h   x' = T x of a site (the input that linears share)
+//   quantise.h                activations to codes, a scale a row; weights to codes, a scale a row or group
+//   packing.h                 how codes lie in the container's words
+//   this file                 slow and obvious linears on them, the oracle of every GEMM and GEMV
+//   half.h                    fp16 and bf16, ties to even
+// and where it is kept: safetensors.h (tensors), model_config.h (config.json and the recipe), names.h (tensor names and
+// shapes), quantised_matrix.h (a quantised linear's tensors), mapped_file.h and atomic_file.h (bytes in and out).
 
 #include "format/quantise.h"
 #include "format/quantised_matrix.h"

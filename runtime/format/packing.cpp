@@ -13,7 +13,7 @@ constexpr size_t lowIndex(size_t byte) {
 }
 
 int8_t signedNibble(unsigned nibble) {
-    return static_cast<int8_t>(nibble < 8 ? nibble : static_cast<int>(nibble) - 16);
+    return static_cast<int8_t>(static_cast<int>(nibble ^ 8u) - 8);
 }
 
 }  // namespace

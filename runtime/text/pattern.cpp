@@ -51,8 +51,8 @@ Pattern::Pattern(const std::string& expression) {
     }
     int number = 0;
     PCRE2_SIZE offset = 0;
-    pcre2_code* compiled = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(),
-                                         kOptions, &number, &offset, nullptr);
+    pcre2_code* compiled = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(), kOptions,
+                                         &number, &offset, nullptr);
     if (compiled == nullptr) {
         throw Error(Result::InvalidFile, "tokenizer.json: a pattern does not compile at its byte " +
                                              std::to_string(offset) + ": " + messageOf(number));
