@@ -18,17 +18,18 @@ vulcat=$build/samples/vulcat
 model=$source_folder/samples/story_model
 stories=(--text "$model/stories.txt" --separator '<|endoftext|>')
 
-# The first stories of the file calibrate, the last ones judge. A finished folder is kept for the next call.
+# The first stories of the file calibrate, the last ones judge. A finished folder is kept for the next call, until the
+# program or the model is newer.
 for transform in none hadamard cat; do
     baked=$build/story-w4a4-$transform
-    [ -f "$baked/config.json" ] && continue
+    [ "$baked/config.json" -nt "$vulcat" ] && [ "$baked/config.json" -nt "$model/model.safetensors" ] && continue
     say "Calibrating to 4-bit weights and 4-bit activations, transform: $transform"
-    "$vulcat" calibrate "$model" -o "$baked" "${stories[@]}" --samples 96 --weights 4 --activations 4 --transform "$transform" >"$baked.txt" ||
+    "$vulcat" calibrate "$model" -o "$baked" "${stories[@]}" --samples 96 --overwrite --weights 4 --activations 4 --transform "$transform" >"$baked.txt" ||
         fail "calibrating failed"
 done
 
 table=$build/quality.md
-if [ ! -f "$table" ]; then
+if [ ! "$table" -nt "$build/story-w4a4-cat/config.json" ]; then
     say "Measuring quality on $(basename "$model")'s last 32 stories"
     {
         echo '| model                      | NLL, nats/token | over float | KL divergence | same top token |'

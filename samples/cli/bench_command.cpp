@@ -63,7 +63,8 @@ void measure(Table& table, const Arguments& a, const std::string& test, uint32_t
     table.add({test, fixed(rates[rates.size() / 2], 2), fixed(std::sqrt(square), 2)});
 }
 
-void printProfile(vk::Profiler& profiler) {
+/// Beside csv and json on stdout the profile goes to stderr, so that stdout stays one document.
+void printProfile(vk::Profiler& profiler, const std::string& format) {
     double total = 0;
     for (const auto& [label, entry] : profiler.entries()) total += entry.totalNs;
     std::vector<std::pair<std::string, vk::Profiler::Entry>> entries(profiler.entries().begin(), profiler.entries().end());
@@ -71,7 +72,7 @@ void printProfile(vk::Profiler& profiler) {
     Table table({"kernel", "dispatches", "us each", "share"});
     for (const auto& [label, entry] : entries)
         table.add({label, std::to_string(entry.count), fixed(1e-3 * entry.totalNs / static_cast<double>(entry.count), 1), fixed(100 * entry.totalNs / total, 1) + " %"});
-    std::fputs(("\n" + table.markdown()).c_str(), stdout);
+    std::fputs((format == "md" ? "\n" + table.markdown() : table.format(format)).c_str(), format == "md" ? stdout : stderr);
 }
 
 int benchModel(const Arguments& a) {
@@ -100,7 +101,7 @@ int benchModel(const Arguments& a) {
         session.profileWith(&profiler);
         decode();
         session.profileWith(nullptr);
-        printProfile(profiler);
+        printProfile(profiler, a.format);
     }
     return kExitOk;
 }

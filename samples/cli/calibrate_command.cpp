@@ -48,7 +48,7 @@ int calibrateModel(const Arguments& arguments) {
     }
     ProgressLine line;
     const calibrate::Report report =
-        calibrate::calibrate(options, [&](const calibrate::ProgressUpdate& u) { line.update("calibrating", u.done, u.total); });
+        calibrate::calibrate(options, [&](const calibrate::ProgressUpdate& u) { line.update(u.stage, u.done, u.total, u.remainingSeconds); });
     line.clear();
     std::fputs(siteTable(report).markdown().c_str(), stdout);
     if (report.resumed) logLine("Continued an earlier run that had been stopped.");

@@ -97,7 +97,7 @@ calibrate::EvaluationResult evaluateOnDevice(const Arguments& a) {
 
 calibrate::EvaluationResult evaluateOnCpu(const Arguments& a) {
     ProgressLine line;
-    return calibrate::evaluate(a.options, [&](const calibrate::ProgressUpdate& u) { line.update("evaluating", u.done, u.total); });
+    return calibrate::evaluate(a.options, [&](const calibrate::ProgressUpdate& u) { line.update(u.stage, u.done, u.total, u.remainingSeconds); });
 }
 
 void printText(const calibrate::EvaluationResult& r) {

@@ -64,7 +64,7 @@ void addRunCommand(CLI::App& app, Action& chosen) {
     command->add_option("-c,--ctx-size", a->context, "Tokens of context; 0: the model's, at most 4096")->capture_default_str();
     command->add_option("--temp", a->sampling.temperature, "Temperature; 0: always the likeliest token")->check(CLI::Range(0.0, 100.0))->capture_default_str();
     command->add_option("--top-k", a->sampling.topK, "Choose among the K likeliest tokens; 0: all")->capture_default_str();
-    command->add_option("--top-p", a->sampling.topP, "Choose among the likeliest tokens that share this probability")->check(CLI::Range(0.0, 1.0))->capture_default_str();
+    command->add_option("--top-p", a->sampling.topP, "Choose among the likeliest tokens that share this probability")->check(CLI::Range(0.001, 1.0))->capture_default_str();
     command->add_option("-s,--seed", a->sampling.seed, "Of the random choices: the same seed, the same text")->capture_default_str();
     command->add_flag("--no-display-prompt", a->hidePrompt, "Print only what is generated");
     command->callback([a, &chosen] { chosen = [a] { return generate(*a); }; });

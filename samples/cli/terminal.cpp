@@ -38,7 +38,7 @@ void logLine(std::string_view text) {
 void logError(std::string_view text) { logLabelled("error", "\033[1;31m", text); }
 void logWarning(std::string_view text) { logLabelled("warning", "\033[1;33m", text); }
 
-void ProgressLine::update(std::string_view stage, uint64_t done, uint64_t total) {
+void ProgressLine::update(std::string_view stage, uint64_t done, uint64_t total, double remainingSeconds) {
     const Clock::time_point now = Clock::now();
     const bool newStage = stage != stage_;
     if (newStage) {
@@ -60,7 +60,8 @@ void ProgressLine::update(std::string_view stage, uint64_t done, uint64_t total)
     const double share = total > 0 ? static_cast<double>(done) / static_cast<double>(total) : 0.0;
     std::string line = stage_ + "  " + fixed(100.0 * share, 0) + " %";
     const double elapsed = std::chrono::duration<double>(now - stageBegin_).count();
-    if (share > 0.0 && share < 1.0 && elapsed > 1.0) line += "  " + humanSeconds(elapsed / share - elapsed) + " left";
+    if (remainingSeconds < 0.0 && share > 0.0 && elapsed > 1.0) remainingSeconds = elapsed / share - elapsed;
+    if (remainingSeconds >= 0.0 && share < 1.0) line += "  " + humanSeconds(remainingSeconds) + " left";
     std::fprintf(stderr, terminal ? "\r\033[K%s" : "%s\n", line.c_str());
     std::fflush(stderr);
 }

@@ -25,8 +25,9 @@ class ProgressLine {
     ProgressLine(const ProgressLine&) = delete;
     ProgressLine& operator=(const ProgressLine&) = delete;
 
-    /// done of total (any unit). A new `stage` restarts the clock of the estimate.
-    void update(std::string_view stage, uint64_t done, uint64_t total);
+    /// done of total (any unit). The time left is the caller's if it knows (seconds, not negative), else it follows from
+    /// the speed so far; a new `stage` restarts that clock.
+    void update(std::string_view stage, uint64_t done, uint64_t total, double remainingSeconds = -1.0);
     void clear();
 
   private:
