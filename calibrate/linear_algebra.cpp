@@ -116,6 +116,14 @@ void solveRight(const MatrixD& lower, MatrixD& b, int threads) {
     solveRight(lower, b, CblasNoTrans, threads);
 }
 
+void solveUnitLeft(const MatrixD& unitLower, MatrixD& b, int threads) {
+    const SerialBlas serial;
+    forTiles(b.cols(), threads, [&](Index column, Index columns) {
+        cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, CblasNoTrans, CblasUnit, size(b.rows()), size(columns), 1.0,
+                    unitLower.data(), size(unitLower.cols()), b.data() + column, size(b.cols()));
+    });
+}
+
 MatrixD inverseFromFactor(const MatrixD& lower, int threads) {
     MatrixD inverse = MatrixD::Identity(lower.rows(), lower.cols());
     solveRightTransposed(lower, inverse, threads);

@@ -22,6 +22,9 @@ bool choleskyLower(MatrixD& a, int threads);
 void solveRightTransposed(const MatrixD& lower, MatrixD& b, int threads);
 void solveRight(const MatrixD& lower, MatrixD& b, int threads);
 
+/// b := M^-1 b with M unit lower triangular.
+void solveUnitLeft(const MatrixD& unitLower, MatrixD& b, int threads);
+
 /// The inverse of a symmetric positive definite matrix from its lower Cholesky factor; both triangles are filled.
 MatrixD inverseFromFactor(const MatrixD& lower, int threads);
 

@@ -106,14 +106,17 @@ struct Search {
 /// Secant on log c: the rate falls by one bit where c doubles, nearly.
 class StepSearch {
   public:
-    StepSearch(const MatrixD& weights, const CancellationFactor& factor, const ColumnModels& models,
-               const WaterSicOptions& options, double codeRate, int threads)
+    StepSearch(const MatrixD& weights, const MatrixD& offsets, const CancellationFactor& factor,
+               const ColumnModels& models, const WaterSicOptions& options, double codeRate, int threads)
         : factor_(factor), models_(models), options_(options), codeRate_(codeRate), threads_(threads) {
         const Index rows = weights.cols();
         const double wanted = std::ceil(options.searchShare * static_cast<double>(rows));
         const Index count = std::min(rows, std::max(static_cast<Index>(wanted), Index{256}));
         subset_.resize(weights.rows(), count);
         for (Index r = 0; r < count; ++r) subset_.col(r) = weights.col(r * rows / count);
+        if (offsets.size() == 0) return;
+        offsets_.resize(weights.rows(), count);
+        for (Index r = 0; r < count; ++r) offsets_.col(r) = offsets.col(r * rows / count);
     }
 
     Search run() {
@@ -147,7 +150,8 @@ class StepSearch {
 
   private:
     double excess(double logStep) const {
-        const Cancelled pass = cancelWithSteps(subset_, factor_, passOptions(std::exp(logStep), options_, threads_));
+        const Cancelled pass =
+            cancelWithSteps(subset_, offsets_, factor_, passOptions(std::exp(logStep), options_, threads_));
         return codeBits(pass.codes, models_) / static_cast<double>(subset_.size()) - codeRate_;
     }
 
@@ -157,6 +161,7 @@ class StepSearch {
     double codeRate_;  ///< bits of codes a live weight
     int threads_;
     MatrixD subset_;
+    MatrixD offsets_;
     Search search_;
 };
 
@@ -193,8 +198,15 @@ struct Prepared {
     Damping damping;
     MatrixD weights;            ///< what is to be approximated under it, by columns
     CancellationFactor factor;  ///< of the Hessian, with shrinkage of the Hessian plus delta I
-    MatrixD targets;            ///< with shrinkage weights H (H + delta I)^-1; empty without
+    double delta = 0;           ///< 0 without shrinkage
+    double errorConstant = 0;   ///< delta <W H (H + delta I)^-1, W>
+    MatrixD offsets;            ///< of the values that are rounded; empty without shrinkage
 };
+
+Prepared withFactor(Prepared p, int threads) {
+    if (p.factor.unitLower.size() == 0) p.factor = cancellationFactor(p.hessian, 0, threads);
+    return p;
+}
 
 /// The covariance in order, the weights that belong to it, and what cancellation works on. Cancelling to the last bit
 /// what is smaller than the noise spends rate in vain. Directions whose variance is below the distortion of a column
@@ -204,33 +216,48 @@ Prepared prepare(const Matrix& w, const MatrixD& covariance, const ColumnOrder& 
                  const WaterSicOptions& options, const DriftCorrection& drift, int threads) {
     Prepared p;
     p.hessian = reordered(covariance, order);
-    p.factor = cancellationFactor(p.hessian, options.damping, threads);
-    p.damping = p.factor.damping;
+    const bool drifted = drift.cross != nullptr || drift.residual != nullptr;
+    if (options.step && !drifted && options.shrinkage > 0 && options.damping > 0) {
+        // Nothing asks for the factor without shrinkage, and the one with it tells whether damping was enough.
+        p.damping.added = options.damping * p.hessian.diagonal().mean();
+    } else {
+        p.factor = cancellationFactor(p.hessian, options.damping, threads);
+        p.damping = p.factor.damping;
+    }
     p.hessian.diagonal() = p.hessian.diagonal().cwiseMax(0.0).array() + p.damping.added;
     const auto lowerOf = [](const CancellationFactor& factor) {
         MatrixD lower = factor.unitLower;
         lower.array().rowwise() *= factor.diagonal.transpose().array();
         return lower;
     };
-    if (drift.cross == nullptr && drift.residual == nullptr)
+    if (!drifted)
         p.weights = effectiveWeights(w, order, p.hessian, 0, drift, threads);
     else
         p.weights = effectiveWeights(w, order, lowerOf(p.factor), p.damping.added, drift, threads);
 
     const double variance = p.weights.size() > 0 ? p.weights.squaredNorm() / static_cast<double>(p.weights.size()) : 0;
-    if (!(options.shrinkage > 0) || !(variance > 0)) return p;
+    if (!(options.shrinkage > 0) || !(variance > 0)) return withFactor(std::move(p), threads);
     const double logStep =
         options.step ? std::log(*options.step) : highRateLogStep(p.weights, p.factor.diagonal, codeRate);
     const double delta = options.shrinkage * std::exp(2 * logStep) / (12 * variance);
-    if (!(delta > 0) || !std::isfinite(delta)) return p;
+    if (!(delta > 0) || !std::isfinite(delta)) return withFactor(std::move(p), threads);
     MatrixD shrunken = p.hessian;
     shrunken.diagonal().array() += delta;
     p.factor = cancellationFactor(std::move(shrunken), 0, threads);
-    MatrixD byRows = product(p.hessian, p.weights, threads).transpose();
-    const MatrixD lower = lowerOf(p.factor);
-    solveRightTransposed(lower, byRows, threads);
-    solveRight(lower, byRows, threads);
-    p.targets = byRows.transpose();
+    if (p.factor.damping.added > 0) {
+        p.damping.added += p.factor.damping.added;
+        p.damping.attempts = p.factor.damping.attempts;
+        p.hessian.diagonal().array() += p.factor.damping.added;
+    }
+    // With L L^T = H + delta I and X = W L^-T the shrunken target's cancellation is that of W itself, but for -delta X
+    // / d.
+    MatrixD x = p.weights;
+    solveUnitLeft(p.factor.unitLower, x, threads);
+    x.array().colwise() /= p.factor.diagonal.array();
+    p.errorConstant = delta * (p.weights.squaredNorm() - delta * x.squaredNorm());
+    p.delta = delta;
+    x.array().colwise() *= -delta / p.factor.diagonal.array();
+    p.offsets = std::move(x);
     return p;
 }
 
@@ -251,11 +278,6 @@ void finish(const MatrixD& weights, const MatrixD& hessian, const ColumnOrder& o
         rowScales = rescaled.rows;
         rounded.array().colwise() *= rescaled.columns.array();
         rounded.array().rowwise() *= rowScales.transpose().array();
-        result.outputError = outputError(weights, rounded, hessian, threads) / count;
-    } else if (options.shrinkage > 0) {
-        // The pass measured its error against the shrunken target.
-        MatrixD rounded = pass.codes.cast<double>();
-        rounded.array().colwise() *= pass.scales.array();
         result.outputError = outputError(weights, rounded, hessian, threads) / count;
     }
     Eigen::VectorXd columnScales = Eigen::VectorXd::Zero(result.codes.cols());
@@ -299,17 +321,22 @@ WaterSicResult waterSic(const Matrix& w, const MatrixD& covariance, const Column
     const MatrixD& weights = prepared.weights;
     const MatrixD& hessian = prepared.hessian;
     const CancellationFactor& factor = prepared.factor;
-    const MatrixD& targets = prepared.targets.size() > 0 ? prepared.targets : weights;
     result.damping = prepared.damping;
 
     if (options.step) {
         result.step = *options.step;
     } else {
-        const Search search = StepSearch(targets, factor, models, options, codeRate, threads).run();
+        const Search search = StepSearch(weights, prepared.offsets, factor, models, options, codeRate, threads).run();
         result.step = search.step;
         result.searchRuns = search.runs;
     }
-    Cancelled pass = cancelWithSteps(targets, factor, passOptions(result.step, options, threads));
+    Cancelled pass = cancelWithSteps(weights, prepared.offsets, factor, passOptions(result.step, options, threads));
+    if (prepared.delta > 0) {
+        // |(W - W^) H^1/2|^2 + delta |W^|^2 is what the pass measured plus a constant.
+        const Eigen::VectorXd energies = pass.codes.cast<double>().rowwise().squaredNorm();
+        const double approximated = (pass.scales.array().square() * energies.array()).sum();
+        pass.error += prepared.errorConstant - prepared.delta * approximated;
+    }
     result.clippedCodes = pass.clipped;
     result.codeBits = codeBits(pass.codes, models) / weightCount;
     finish(weights, hessian, order, std::move(pass), options, threads, result);

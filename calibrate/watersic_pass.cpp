@@ -21,8 +21,10 @@ constexpr Index kRows = 256;
 /// run one after another on the calling thread; the products between them carry nearly all of the work and are spread.
 class Cancellation {
   public:
-    Cancellation(const MatrixD& weights, const CancellationFactor& factor, const PassOptions& options)
-        : factor_(factor),
+    Cancellation(const MatrixD& weights, const MatrixD& offsets, const CancellationFactor& factor,
+                 const PassOptions& options)
+        : offsets_(offsets),
+          factor_(factor),
           options_(options),
           rows_(weights.cols()),
           errors_(weights),
@@ -38,6 +40,7 @@ class Cancellation {
         for (Index hi = n; hi > 0; hi -= std::min(hi, kBlock)) {
             const Index lo = std::max(hi - kBlock, Index{0});
             targets_.topRows(hi - lo) = errors_.middleRows(lo, hi - lo);
+            if (offsets_.size() > 0) targets_.topRows(hi - lo) += offsets_.middleRows(lo, hi - lo);
             cancel(lo, hi, hi, n, lo);
             for (Index to = hi; to > lo; to -= std::min(kSub, to - lo)) {
                 const Index from = std::max(to - kSub, lo);
@@ -79,6 +82,7 @@ class Cancellation {
         for (Index j = from; j < i; ++j) RowArray(targets_.row(j - lo).data(), rows_) += factorRow[j] * error;
     }
 
+    const MatrixD& offsets_;
     const CancellationFactor& factor_;
     const PassOptions& options_;
     Index rows_;
@@ -90,8 +94,9 @@ class Cancellation {
 
 }  // namespace
 
-Cancelled cancelWithSteps(const MatrixD& weights, const CancellationFactor& factor, const PassOptions& options) {
-    return Cancellation(weights, factor, options).run();
+Cancelled cancelWithSteps(const MatrixD& weights, const MatrixD& offsets, const CancellationFactor& factor,
+                          const PassOptions& options) {
+    return Cancellation(weights, offsets, factor, options).run();
 }
 
 }  // namespace vulcat::calibrate

@@ -20,7 +20,9 @@ struct Cancelled {
     uint64_t clipped = 0;    ///< codes that were
 };
 
-/// `weights` by columns, [K, N], in the order of the factor.
-Cancelled cancelWithSteps(const MatrixD& weights, const CancellationFactor& factor, const PassOptions& options);
+/// `weights` by columns, [K, N], in the order of the factor. `offsets`, of the same shape or empty, is added to the
+/// values t that are rounded; `error` is then the sum of (L[i,i] (t - w^))^2 and no longer that of the outputs.
+Cancelled cancelWithSteps(const MatrixD& weights, const MatrixD& offsets, const CancellationFactor& factor,
+                          const PassOptions& options);
 
 }  // namespace vulcat::calibrate

@@ -57,6 +57,19 @@ TEST_CASE("cancellation in blocks gives the codes and scales of the paper's loop
     }
 }
 
+TEST_CASE("with shrunken targets the reported error is still that of the outputs") {
+    Rng rng(9);
+    const Matrix w = gaussianMatrix(rng, 200, 90);
+    const MatrixD h = covariances(rng, 90)[3].matrix;
+    for (const bool rescaling : {false, true}) {
+        WaterSicOptions options = plainOptions(0.3);
+        options.shrinkage = 0.6;
+        options.rescale = rescaling;
+        const WaterSicResult result = waterSic(w, h, models(), options);
+        CHECK(result.outputError == doctest::Approx(distortion(w, result.dequantised(), h)).epsilon(1e-5));
+    }
+}
+
 TEST_CASE("the number of threads changes nothing") {
     Rng rng(2);
     const Matrix w = gaussianMatrix(rng, 600, 150);
