@@ -208,23 +208,22 @@ BufferView Arena::allocate(VkDeviceSize sizeBytes) {
         throw Error(Result::OutOfMemory, "a view of " + std::to_string(sizeBytes) + " bytes");
     }
     const VkDeviceSize padded = roundUp(sizeBytes, alignment);
-    while (current_ < blocks_.size() && padded > blocks_[current_].size() - offset_) {
-        ++current_;
-        offset_ = 0;
-    }
-    if (current_ == blocks_.size()) {
+    // First fit: what a large view leaves of a block is used by smaller ones that come later.
+    size_t at = 0;
+    while (at < blocks_.size() && padded > blocks_[at].size() - offsets_[at]) ++at;
+    if (at == blocks_.size()) {
         blocks_.emplace_back(*device_, std::max(padded, blockBytes_), intent_);
+        offsets_.push_back(0);
         reservedBytes_ += blocks_.back().size();
     }
-    const BufferView view = blocks_[current_].view(offset_, sizeBytes);
-    offset_ += padded;
+    const BufferView view = blocks_[at].view(offsets_[at], sizeBytes);
+    offsets_[at] += padded;
     usedBytes_ += padded;
     return view;
 }
 
 void Arena::reset() {
-    current_ = 0;
-    offset_ = 0;
+    std::fill(offsets_.begin(), offsets_.end(), 0);
     usedBytes_ = 0;
 }
 

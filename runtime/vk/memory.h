@@ -89,8 +89,7 @@ class Arena {
     MemoryIntent intent_;
     VkDeviceSize blockBytes_;
     std::vector<Buffer> blocks_;
-    size_t current_ = 0;
-    VkDeviceSize offset_ = 0;
+    std::vector<VkDeviceSize> offsets_;  // what is taken of each block
     uint64_t usedBytes_ = 0;
     uint64_t reservedBytes_ = 0;
 };
