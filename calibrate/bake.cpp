@@ -16,10 +16,21 @@ namespace {
 constexpr size_t kConfigLimit = size_t{16} << 20;
 
 /// What belongs to a model folder besides tensors and config.json.
-constexpr const char* kCompanions[] = {
-    "generation_config.json", "tokenizer.json",  "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-    "tokenizer.model",        "vocab.json",      "merges.txt",            "chat_template.jinja",     "chat_template.json",
-    "LICENSE",                "LICENSE.txt",     "LICENSE.md",            "NOTICE",                  "USE_POLICY.md"};
+constexpr const char* kCompanions[] = {"generation_config.json",
+                                       "tokenizer.json",
+                                       "tokenizer_config.json",
+                                       "special_tokens_map.json",
+                                       "added_tokens.json",
+                                       "tokenizer.model",
+                                       "vocab.json",
+                                       "merges.txt",
+                                       "chat_template.jinja",
+                                       "chat_template.json",
+                                       "LICENSE",
+                                       "LICENSE.txt",
+                                       "LICENSE.md",
+                                       "NOTICE",
+                                       "USE_POLICY.md"};
 
 nlohmann::ordered_json siteJson(const format::SiteRecipe& recipe) {
     return {{"weight_bits", recipe.weightBits},
@@ -56,7 +67,8 @@ uint64_t writeModel(const fs::path& file, const OutputParts& parts, const std::f
     for (const format::SafetensorsFile& layer : layers)
         for (const format::TensorView& tensor : layer.tensors()) tensors.push_back(&tensor);
     std::vector<format::TensorSpec> specs;
-    for (const format::TensorView* tensor : tensors) specs.push_back({std::string(tensor->name), tensor->dtype, tensor->shape});
+    for (const format::TensorView* tensor : tensors)
+        specs.push_back({std::string(tensor->name), tensor->dtype, tensor->shape});
     format::SafetensorsWriter writer(file, std::move(specs), {{"format", "pt"}});
     for (const format::TensorView* tensor : tensors) {
         check();
@@ -70,7 +82,9 @@ uint64_t writeModel(const fs::path& file, const OutputParts& parts, const std::f
 
 void writeLayer(const fs::path& file, std::span<const BakedSite> sites) {
     std::vector<format::TensorSpec> specs;
-    const auto append = [&](std::vector<format::TensorSpec> more) { specs.insert(specs.end(), more.begin(), more.end()); };
+    const auto append = [&](std::vector<format::TensorSpec> more) {
+        specs.insert(specs.end(), more.begin(), more.end());
+    };
     for (const BakedSite& baked : sites) {
         if (baked.site.transform) append(format::transformSpecs(baked.name, *baked.site.transform));
         for (size_t i = 0; i < baked.prefixes.size(); ++i)

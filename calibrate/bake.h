@@ -33,13 +33,13 @@ void writeLayer(const std::filesystem::path& file, std::span<const BakedSite> si
 struct OutputParts {
     const format::TensorStore* source = nullptr;
     std::vector<std::filesystem::path> layerFiles;
-    std::vector<std::string> replaced;      ///< names of source tensors that are left out
+    std::vector<std::string> replaced;  ///< names of source tensors that are left out
     std::map<std::string, format::SiteRecipe> sites;
 };
 
-/// Fills `folder` (empty, existing): model.safetensors, config.json with its quantization_config, calibration_report.json,
-/// and the tokenizer's and generation's files copied. Sets report.modelBytes. `check` is called between tensors and may
-/// throw.
+/// Fills `folder` (empty, existing): model.safetensors, config.json with its quantization_config,
+/// calibration_report.json, and the tokenizer's and generation's files copied. Sets report.modelBytes. `check` is
+/// called between tensors and may throw.
 void writeOutput(const std::filesystem::path& folder, const OutputParts& parts, Report& report,
                  const std::function<void()>& check);
 

@@ -63,9 +63,11 @@ class Run {
 
 std::vector<Sequence> readInputs(const CalibrateOptions& options, const Decoder& decoder) {
     if (decoder.config().quantization)
-        throw Error(Result::Unsupported, options.modelDir.string() + ": is calibrated already; start from the float model");
+        throw Error(Result::Unsupported,
+                    options.modelDir.string() + ": is calibrated already; start from the float model");
     for (const format::TensorView& tensor : decoder.tensors().tensors())
-        if (tensor.dtype == format::DType::F32 || tensor.dtype == format::DType::F16 || tensor.dtype == format::DType::BF16)
+        if (tensor.dtype == format::DType::F32 || tensor.dtype == format::DType::F16 ||
+            tensor.dtype == format::DType::BF16)
             format::requireFinite(tensor);
     return readSequences(options.texts, text::Tokenizer(options.modelDir), decoder.config().maxPositions);
 }
@@ -120,8 +122,8 @@ std::vector<SiteInputs> Run::observe(size_t index, const Layer& layer) {
         const Eigen::Index width = moments.width();
         sites.push_back({std::move(moments), Matrix(static_cast<Eigen::Index>(keptRows_.size()), width)});
     }
-    // Sequences run in waves of one a thread; their sums are merged in the order of the sequences, so that the total does
-    // not depend on how many threads there are.
+    // Sequences run in waves of one a thread; their sums are merged in the order of the sequences, so that the total
+    // does not depend on how many threads there are.
     const auto wave = static_cast<size_t>(threads_);
     for (size_t first = 0; first < hidden_.size(); first += wave) {
         const size_t count = std::min(wave, hidden_.size() - first);
@@ -137,7 +139,8 @@ std::vector<SiteInputs> Run::observe(size_t index, const Layer& layer) {
                 sums[i][site].add(x.bottomRows(x.rows() - 1));
                 const auto begin = std::lower_bound(keptRows_.begin(), keptRows_.end(), firstRow_[s]);
                 for (auto row = begin; row != keptRows_.end() && *row < firstRow_[s + 1]; ++row)
-                    sites[site].rows.row(row - keptRows_.begin()) = x.row(static_cast<Eigen::Index>(*row - firstRow_[s]));
+                    sites[site].rows.row(row - keptRows_.begin()) =
+                        x.row(static_cast<Eigen::Index>(*row - firstRow_[s]));
             });
         });
         for (const auto& partial : sums)
@@ -149,16 +152,20 @@ std::vector<SiteInputs> Run::observe(size_t index, const Layer& layer) {
 
 SiteTransform Run::buildTransform(const SiteInputs& inputs, const SecondMoments& weightMoments) const {
     switch (options_.transform) {
-        case TransformKind::None: break;
-        case TransformKind::Hadamard: return hadamardTransform(inputs.moments.width());
-        case TransformKind::Cat: return catTransform(inputs.moments, weightMoments, options_.block, Damping{}, threads_);
+        case TransformKind::None:
+            break;
+        case TransformKind::Hadamard:
+            return hadamardTransform(inputs.moments.width());
+        case TransformKind::Cat:
+            return catTransform(inputs.moments, weightMoments, options_.block, Damping{}, threads_);
     }
     return {};
 }
 
 /// The quantised form of linears that were transformed already. `rows` are inputs before the transform.
-Site quantise(const CalibrateOptions& options, const std::vector<Linear>& floats, const std::vector<Matrix>& transformed,
-              const std::optional<format::Transform>& transform, const Matrix& rows, int threads) {
+Site quantise(const CalibrateOptions& options, const std::vector<Linear>& floats,
+              const std::vector<Matrix>& transformed, const std::optional<format::Transform>& transform,
+              const Matrix& rows, int threads) {
     const std::vector<float> energy = relativeMeanSquares(transform ? applyTransform(*transform, rows) : rows);
     Site site;
     site.recipe = siteRecipe(options, transform);
@@ -166,7 +173,8 @@ Site quantise(const CalibrateOptions& options, const std::vector<Linear>& floats
     for (size_t i = 0; i < floats.size(); ++i) {
         Linear linear;
         linear.bias = floats[i].bias;
-        linear.codes = roundWeights(transformed[i], options.weightBits, options.groupSize, options.scales, threads, energy);
+        linear.codes =
+            roundWeights(transformed[i], options.weightBits, options.groupSize, options.scales, threads, energy);
         site.linears.push_back(std::move(linear));
     }
     return site;
@@ -188,8 +196,8 @@ BakedSite Run::bakeSite(size_t index, SiteKind kind, Site& floats, const SiteInp
     report.site = baked.name;
     report.inputs = static_cast<int>(inputs.moments.width());
     report.notes = std::move(transform.notes);
-    report.before = judgeSite(quantise(options_, floats.linears, plain, std::nullopt, inputs.rows, threads_), floats.linears, plain,
-                              inputs.rows);
+    report.before = judgeSite(quantise(options_, floats.linears, plain, std::nullopt, inputs.rows, threads_),
+                              floats.linears, plain, inputs.rows);
     report.after = report.before;
     if (transform.stored) {
         std::vector<Matrix> transformed = std::move(plain);
@@ -205,7 +213,8 @@ BakedSite Run::bakeSite(size_t index, SiteKind kind, Site& floats, const SiteInp
     report.mixOrder = baked.site.recipe.mixOrder;
     const double signal = meanSignal(floats.linears, inputs.rows);
     report.attainableBlock = attainableAlignment(inputs.moments, weightMoments, options_.block, signal, threads_);
-    if (inputs.moments.whole()) report.attainable = attainableAlignment(inputs.moments, weightMoments, 0, signal, threads_);
+    if (inputs.moments.whole())
+        report.attainable = attainableAlignment(inputs.moments, weightMoments, 0, signal, threads_);
     return baked;
 }
 
@@ -285,8 +294,10 @@ Report calibrate(const CalibrateOptions& options, const Progress& progress) {
     validate(options);
     std::error_code status;
     if (fs::exists(options.outDir, status) && fs::equivalent(options.outDir, options.modelDir, status))
-        throw Error(Result::InvalidArgument, options.outDir.string() + ": is the model folder itself; choose another output");
-    if (!fs::exists(WorkFolder::pathFor(options.outDir), status)) WorkFolder::requireFree(options.outDir, options.overwrite);
+        throw Error(Result::InvalidArgument,
+                    options.outDir.string() + ": is the model folder itself; choose another output");
+    if (!fs::exists(WorkFolder::pathFor(options.outDir), status))
+        WorkFolder::requireFree(options.outDir, options.overwrite);
     return Run(options, progress).execute();
 }
 

@@ -37,7 +37,8 @@ MatrixD alignmentTransform(const MatrixD& sx, const MatrixD& sw, double meanX, d
                            std::vector<std::string>& notes) {
     const Eigen::Index n = sx.rows();
     if (!(meanX > 0.0) || !(meanW > 0.0)) {
-        notes.push_back(meanX > 0.0 ? "all weights are zero: block left as it is" : "all inputs are zero: block left as it is");
+        notes.push_back(meanX > 0.0 ? "all weights are zero: block left as it is"
+                                    : "all inputs are zero: block left as it is");
         return MatrixD::Identity(n, n);
     }
     const double blockX = sx.trace() / static_cast<double>(n), blockW = sw.trace() / static_cast<double>(n);

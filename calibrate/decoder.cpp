@@ -13,7 +13,9 @@ namespace vulcat::calibrate {
 
 namespace {
 
-Eigen::Index index(int n) { return n; }
+Eigen::Index index(int n) {
+    return n;
+}
 
 std::vector<float> readVector(const format::TensorStore& store, const std::string& name) {
     const format::TensorView& tensor = store.at(name);
@@ -91,9 +93,9 @@ Matrix Decoder::embed(std::span<const int32_t> tokens) const {
     Matrix rows(static_cast<Eigen::Index>(tokens.size()), index(config_.hiddenSize));
     for (size_t t = 0; t < tokens.size(); ++t) {
         if (tokens[t] < 0 || tokens[t] >= config_.vocabSize)
-            throw Error(Result::InvalidArgument, folder_.string() + ": token " + std::to_string(tokens[t]) +
-                                                     " is outside the vocabulary of " + std::to_string(config_.vocabSize) +
-                                                     "; do tokenizer and model belong together?");
+            throw Error(Result::InvalidArgument,
+                        folder_.string() + ": token " + std::to_string(tokens[t]) + " is outside the vocabulary of " +
+                            std::to_string(config_.vocabSize) + "; do tokenizer and model belong together?");
         float* row = rows.data() + t * d;
         format::toFloat(table, static_cast<uint64_t>(tokens[t]) * d, std::span<float>(row, d));
         if (!rows.row(static_cast<Eigen::Index>(t)).allFinite())
@@ -146,8 +148,8 @@ void Decoder::attend(const Matrix& q, const Matrix& k, const Matrix& v, Matrix& 
         const Eigen::Index column = index(h / share) * D;
         for (Eigen::Index begin = 0; begin < T; begin += kTile) {
             const Eigen::Index rows = std::min(kTile, T - begin), keys = begin + rows;
-            multiplyTransposed(q.data() + begin * q.cols() + h * D, q.cols(), k.data() + column, k.cols(), scores.data(), T,
-                               rows, keys, D);
+            multiplyTransposed(q.data() + begin * q.cols() + h * D, q.cols(), k.data() + column, k.cols(),
+                               scores.data(), T, rows, keys, D);
             for (Eigen::Index r = 0; r < rows; ++r) {
                 const Eigen::Index seen = begin + r + 1;
                 auto row = scores.row(r).head(seen);

@@ -46,7 +46,8 @@ SiteSize sizeOf(const format::ModelConfig& config, SiteKind kind) {
 uint64_t bakedBytes(const CalibrateOptions& options, const SiteSize& size) {
     const auto group = static_cast<uint64_t>(options.groupSize);
     const uint64_t groups = format::groupCount(size.inputs, group);
-    uint64_t bytes = size.outputs * (format::packedRowBytes(size.inputs, options.weightBits) + groups * (group == 0 ? 8 : 6));
+    uint64_t bytes =
+        size.outputs * (format::packedRowBytes(size.inputs, options.weightBits) + groups * (group == 0 ? 8 : 6));
     constexpr uint64_t kWords = 3072;
     if (options.transform == TransformKind::None) return bytes + kWords;
     uint64_t mixOrder = size.inputs;
@@ -77,22 +78,25 @@ uint64_t linearBytes(const format::ModelConfig& config, const format::TensorStor
 }
 
 /// The resident peak: what lives through the run, plus the larger of the two phases of a layer.
-uint64_t peakBytes(const CalibrateOptions& options, const format::ModelConfig& config, uint64_t tokens, uint64_t longest,
-                   uint64_t threads) {
+uint64_t peakBytes(const CalibrateOptions& options, const format::ModelConfig& config, uint64_t tokens,
+                   uint64_t longest, uint64_t threads) {
     const auto d = static_cast<uint64_t>(config.hiddenSize);
     const uint64_t rows = std::min(tokens, kKeptRows);
     uint64_t weights = 0, moments = 0, kept = 0, sitePhase = 0, activations = 4 * d;
     for (SiteKind kind : format::kSites) {
         const SiteSize size = sizeOf(config, kind);
         const auto block = static_cast<uint64_t>(momentBlock(options, static_cast<int64_t>(size.inputs)));
-        const uint64_t sums = SecondMoments::sizeBytes(static_cast<Eigen::Index>(size.inputs), static_cast<Eigen::Index>(block));
+        const uint64_t sums =
+            SecondMoments::sizeBytes(static_cast<Eigen::Index>(size.inputs), static_cast<Eigen::Index>(block));
         const uint64_t matrix = size.inputs * size.outputs;
         weights += 4 * matrix;
         moments += sums;
         kept += 4 * rows * size.inputs;
         activations += size.inputs + size.outputs;
-        // Floats as copied and as transformed, codes of both, their float form for one product, outputs of the kept rows.
-        const uint64_t site = 4 * matrix + 2 * matrix + 4 * size.inputs * size.widest + sums + 4 * 4 * rows * size.outputs;
+        // Floats as copied and as transformed, codes of both, their float form for one product, outputs of the kept
+        // rows.
+        const uint64_t site =
+            4 * matrix + 2 * matrix + 4 * size.inputs * size.widest + sums + 4 * 4 * rows * size.outputs;
         sitePhase = std::max(sitePhase, site);
     }
     const uint64_t scores = 64 * longest;  // of one tile of queries
@@ -120,12 +124,13 @@ double productRate() {
 double roundingRate(const CalibrateOptions& options) {
     Matrix sample(16, 1024);
     for (Eigen::Index i = 0; i < sample.size(); ++i) sample.data()[i] = std::sin(static_cast<float>(i) * 1.7f);
-    const double seconds = secondsOf([&] { roundWeights(sample, options.weightBits, options.groupSize, options.scales, 1); });
+    const double seconds =
+        secondsOf([&] { roundWeights(sample, options.weightBits, options.groupSize, options.scales, 1); });
     return static_cast<double>(sample.size()) / std::max(seconds, 1e-9);
 }
 
-double layerSeconds(const CalibrateOptions& options, const format::ModelConfig& config, const std::vector<Sequence>& sequences,
-                    double threads) {
+double layerSeconds(const CalibrateOptions& options, const format::ModelConfig& config,
+                    const std::vector<Sequence>& sequences, double threads) {
     double tokens = 0, attention = 0;
     for (const Sequence& sequence : sequences) {
         const auto n = static_cast<double>(sequence.size());
@@ -142,7 +147,8 @@ double layerSeconds(const CalibrateOptions& options, const format::ModelConfig& 
         operations += 2.0 * tokens * matrix + tokens * inputs * width;  // forward, second moments
         // Products with the kept rows, on this thread alone; W^T W; W T^-1 in double at half the speed; eigenvalues.
         operations += threads * (6.0 * 2.0 * rows * matrix + matrix * width) + 4.0 * matrix * options.block;
-        operations += 30.0 * inputs * std::pow(static_cast<double>(options.block), 2) + (block > 0 ? 0.0 : threads * 60.0 * std::pow(inputs, 3));
+        operations += 30.0 * inputs * std::pow(static_cast<double>(options.block), 2) +
+                      (block > 0 ? 0.0 : threads * 60.0 * std::pow(inputs, 3));
         weights += matrix;
     }
     const double roundings = options.transform == TransformKind::None ? 1.0 : 2.0;
@@ -158,7 +164,8 @@ Estimate estimate(const CalibrateOptions& options) {
     const format::TensorStore store(options.modelDir);
     format::requireModelTensors(config, store);
     if (config.quantization)
-        throw Error(Result::Unsupported, options.modelDir.string() + ": is calibrated already; start from the float model");
+        throw Error(Result::Unsupported,
+                    options.modelDir.string() + ": is calibrated already; start from the float model");
     const std::vector<Sequence> sequences =
         readSequences(options.texts, text::Tokenizer(options.modelDir), config.maxPositions);
     const int threads = threadCount(options.threads);

@@ -107,8 +107,8 @@ EvaluationResult evaluate(const EvaluateOptions& options, const Progress& progre
                                              std::to_string(base->config().vocabSize) + " differs from the model's " +
                                              std::to_string(model.config().vocabSize));
     const text::Tokenizer tokenizer(options.modelDir);
-    const int context = base ? std::min(base->config().maxPositions, model.config().maxPositions)
-                             : model.config().maxPositions;
+    const int context =
+        base ? std::min(base->config().maxPositions, model.config().maxPositions) : model.config().maxPositions;
     const std::vector<Sequence> sequences = readSequences(options.texts, tokenizer, context);
     const int threads = threadCount(options.threads);
     const int layers = model.config().layers + (base ? base->config().layers : 0);

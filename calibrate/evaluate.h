@@ -1,6 +1,6 @@
 #pragma once
-// How good a model is on text: negative log-likelihood, and against a base model the Kullback-Leibler divergence and how
-// often both name the same most likely token. The accumulator works on rows of logits, whoever computed them.
+// How good a model is on text: negative log-likelihood, and against a base model the Kullback-Leibler divergence and
+// how often both name the same most likely token. The accumulator works on rows of logits, whoever computed them.
 
 #include "calibrate/options.h"
 #include "calibrate/progress.h"
@@ -22,11 +22,11 @@ struct Divergence {
 };
 
 struct EvaluationResult {
-    uint64_t tokens = 0;           ///< predicted tokens
-    double meanNll = 0;            ///< nats a token
-    double standardError = 0;      ///< of meanNll, tokens taken as independent
-    double perplexity = 0;         ///< exp(meanNll)
-    double perplexityError = 0;    ///< perplexity * standardError
+    uint64_t tokens = 0;         ///< predicted tokens
+    double meanNll = 0;          ///< nats a token
+    double standardError = 0;    ///< of meanNll, tokens taken as independent
+    double perplexity = 0;       ///< exp(meanNll)
+    double perplexityError = 0;  ///< perplexity * standardError
     std::optional<double> baseMeanNll;
     std::optional<Divergence> divergence;
 };

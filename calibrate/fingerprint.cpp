@@ -29,7 +29,9 @@ void Hasher::add(std::span<const std::byte> bytes) {
     add(rest);
 }
 
-void Hasher::add(std::string_view text) { add(std::as_bytes(std::span(text))); }
+void Hasher::add(std::string_view text) {
+    add(std::as_bytes(std::span(text)));
+}
 
 std::string Hasher::digest() const {
     uint64_t state = state_;

@@ -1,6 +1,6 @@
 #pragma once
-// A 64-bit hash of everything that decides the bytes of a calibrated folder. It tells runs apart and finds damaged files;
-// it is no protection against someone who means harm.
+// A 64-bit hash of everything that decides the bytes of a calibrated folder. It tells runs apart and finds damaged
+// files; it is no protection against someone who means harm.
 
 #include "calibrate/options.h"
 #include "calibrate/texts.h"

@@ -7,11 +7,17 @@
 namespace vulcat::calibrate {
 
 namespace {
-blasint size(Eigen::Index n) { return static_cast<blasint>(n); }
+blasint size(Eigen::Index n) {
+    return static_cast<blasint>(n);
+}
 }  // namespace
 
-SerialBlas::SerialBlas() : before_(openblas_get_num_threads()) { openblas_set_num_threads(1); }
-SerialBlas::~SerialBlas() { openblas_set_num_threads(before_); }
+SerialBlas::SerialBlas() : before_(openblas_get_num_threads()) {
+    openblas_set_num_threads(1);
+}
+SerialBlas::~SerialBlas() {
+    openblas_set_num_threads(before_);
+}
 
 void multiplyTransposed(const float* x, Eigen::Index strideX, const float* w, Eigen::Index strideW, float* y,
                         Eigen::Index strideY, Eigen::Index M, Eigen::Index N, Eigen::Index K, float beta) {
@@ -26,8 +32,8 @@ Matrix multiplyTransposed(const Matrix& x, const Matrix& w) {
     return y;
 }
 
-void multiply(const float* x, Eigen::Index strideX, const float* w, Eigen::Index strideW, float* y, Eigen::Index strideY,
-              Eigen::Index M, Eigen::Index N, Eigen::Index K) {
+void multiply(const float* x, Eigen::Index strideX, const float* w, Eigen::Index strideW, float* y,
+              Eigen::Index strideY, Eigen::Index M, Eigen::Index N, Eigen::Index K) {
     if (M == 0 || N == 0) return;
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, size(M), size(N), size(K), 1.0f, x, size(strideX), w,
                 size(strideW), 0.0f, y, size(strideY));

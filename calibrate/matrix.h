@@ -10,8 +10,8 @@ using MatrixD = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::Row
 using ConstMatrixMap = Eigen::Map<const Matrix, 0, Eigen::OuterStride<>>;
 using MatrixMap = Eigen::Map<Matrix, 0, Eigen::OuterStride<>>;
 
-/// Keeps OpenBLAS on the calling thread while it lives. Work is spread over threads in fixed pieces by parallelFor, so that
-/// no sum depends on how many there are. (The setting is the library's own, process-wide.)
+/// Keeps OpenBLAS on the calling thread while it lives. Work is spread over threads in fixed pieces by parallelFor, so
+/// that no sum depends on how many there are. (The setting is the library's own, process-wide.)
 class SerialBlas {
   public:
     SerialBlas();
@@ -31,8 +31,8 @@ void multiplyTransposed(const float* x, Eigen::Index strideX, const float* w, Ei
 Matrix multiplyTransposed(const Matrix& x, const Matrix& w);
 
 /// y[M,N] = x[M,K] * w[K,N].
-void multiply(const float* x, Eigen::Index strideX, const float* w, Eigen::Index strideW, float* y, Eigen::Index strideY,
-              Eigen::Index M, Eigen::Index N, Eigen::Index K);
+void multiply(const float* x, Eigen::Index strideX, const float* w, Eigen::Index strideW, float* y,
+              Eigen::Index strideY, Eigen::Index M, Eigen::Index N, Eigen::Index K);
 
 /// sum[n,n] = x[:, first..first+n]^T x[:, first..first+n] over the rows of x, in float; both triangles are filled.
 void secondMoment(const Matrix& x, Eigen::Index first, Eigen::Index n, Matrix& sum);

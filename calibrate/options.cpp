@@ -12,14 +12,19 @@ void require(bool holds, const char* message) {
 
 const char* nameOf(TransformKind kind) {
     switch (kind) {
-        case TransformKind::None: return "none";
-        case TransformKind::Hadamard: return "hadamard";
-        case TransformKind::Cat: return "cat";
+        case TransformKind::None:
+            return "none";
+        case TransformKind::Hadamard:
+            return "hadamard";
+        case TransformKind::Cat:
+            return "cat";
     }
     return "none";
 }
 
-const char* nameOf(format::ScaleSearch search) { return search == format::ScaleSearch::AbsMax ? "absmax" : "mse"; }
+const char* nameOf(format::ScaleSearch search) {
+    return search == format::ScaleSearch::AbsMax ? "absmax" : "mse";
+}
 
 void validate(const CalibrateOptions& options) {
     const auto bits = [](int value) { return value == 4 || value == 8 || value == 16; };

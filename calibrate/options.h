@@ -21,10 +21,10 @@ const char* nameOf(format::ScaleSearch search);
 /// Which texts, cut how (see calibrate/texts.h).
 struct TextOptions {
     std::vector<std::filesystem::path> files;
-    std::string separator;   ///< between pieces of a file; empty: a file is one piece, cut into windows of seqLen
-    int samples = 0;         ///< how many sequences at most; 0: all
-    bool fromEnd = false;    ///< take the last `samples` sequences instead of the first
-    int seqLen = 512;        ///< tokens of a sequence at most, the begin token included; cut to the model's context
+    std::string separator;  ///< between pieces of a file; empty: a file is one piece, cut into windows of seqLen
+    int samples = 0;        ///< how many sequences at most; 0: all
+    bool fromEnd = false;   ///< take the last `samples` sequences instead of the first
+    int seqLen = 512;       ///< tokens of a sequence at most, the begin token included; cut to the model's context
 };
 
 struct CalibrateOptions {
@@ -35,12 +35,12 @@ struct CalibrateOptions {
     int activationBits = 4;            ///< 4, 8 or 16 (float)
     bool activationSymmetric = false;  ///< of 4-bit activations; 8-bit ones are always symmetric
     TransformKind transform = TransformKind::Cat;
-    int block = 64;                    ///< of the CAT transform, 16..128
-    int groupSize = 0;                 ///< inputs that share a weight scale: 0 (the whole row), 32, 64 or 128
+    int block = 64;     ///< of the CAT transform, 16..128
+    int groupSize = 0;  ///< inputs that share a weight scale: 0 (the whole row), 32, 64 or 128
     format::ScaleSearch scales = format::ScaleSearch::Mse;
-    uint64_t seed = 0;                 ///< chooses the rows that the report measures on
-    bool overwrite = false;            ///< replace outDir, and drop an unfinished run of another recipe
-    int threads = 0;                   ///< 0: one a core; never changes a byte of the result
+    uint64_t seed = 0;                        ///< chooses the rows that the report measures on
+    bool overwrite = false;                   ///< replace outDir, and drop an unfinished run of another recipe
+    int threads = 0;                          ///< 0: one a core; never changes a byte of the result
     const std::atomic<bool>* stop = nullptr;  ///< set to true: Error(Cancelled) soon, and the run can be resumed
 };
 

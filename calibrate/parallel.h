@@ -9,9 +9,9 @@ namespace vulcat::calibrate {
 /// Threads to use: `wanted`, or one a core where it is 0; at least 1.
 int threadCount(int wanted);
 
-/// Calls work(i) once for each i below `count`, on up to `threads` threads, in any order; returns when all have finished.
-/// Each i must write only to places of its own. The first exception thrown (lowest i) is rethrown after all have ended;
-/// no further items start once one has failed.
+/// Calls work(i) once for each i below `count`, on up to `threads` threads, in any order; returns when all have
+/// finished. Each i must write only to places of its own. The first exception thrown (lowest i) is rethrown after all
+/// have ended; no further items start once one has failed.
 void parallelFor(size_t count, int threads, const std::function<void(size_t)>& work);
 
 }  // namespace vulcat::calibrate

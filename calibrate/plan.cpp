@@ -8,10 +8,12 @@ nlohmann::json recipeJson(const CalibrateOptions& options) {
     if (options.transform == TransformKind::Cat) transform["block"] = options.block;
     return {{"quant_method", "vulcat"},
             {"format_version", 1},
-            {"weights", {{"bits", options.weightBits}, {"group_size", options.groupSize}, {"scales", nameOf(options.scales)}}},
+            {"weights",
+             {{"bits", options.weightBits}, {"group_size", options.groupSize}, {"scales", nameOf(options.scales)}}},
             {"activations", {{"bits", options.activationBits}, {"symmetric", symmetric}}},
             {"transform", transform},
-            {"calibration", {{"samples", options.texts.samples}, {"seq_len", options.texts.seqLen}, {"seed", options.seed}}}};
+            {"calibration",
+             {{"samples", options.texts.samples}, {"seq_len", options.texts.seqLen}, {"seed", options.seed}}}};
 }
 
 format::SiteRecipe siteRecipe(const CalibrateOptions& options, const std::optional<format::Transform>& transform) {

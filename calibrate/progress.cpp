@@ -6,7 +6,9 @@
 namespace vulcat::calibrate {
 
 ProgressMeter::ProgressMeter(Progress callback, uint64_t totalUnits)
-    : callback_(std::move(callback)), total_(std::max<uint64_t>(totalUnits, 1)), start_(std::chrono::steady_clock::now()) {}
+    : callback_(std::move(callback)),
+      total_(std::max<uint64_t>(totalUnits, 1)),
+      start_(std::chrono::steady_clock::now()) {}
 
 void ProgressMeter::stage(std::string name) {
     stage_ = std::move(name);
@@ -29,7 +31,8 @@ void ProgressMeter::report() const {
     update.elapsedSeconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
     const uint64_t worked = done_ - skipped_;
     if (worked > 0)
-        update.remainingSeconds = update.elapsedSeconds * static_cast<double>(total_ - done_) / static_cast<double>(worked);
+        update.remainingSeconds =
+            update.elapsedSeconds * static_cast<double>(total_ - done_) / static_cast<double>(worked);
     callback_(update);
 }
 

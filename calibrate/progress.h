@@ -10,11 +10,11 @@ namespace vulcat::calibrate {
 
 /// What is being done and how far it is. `done` and `total` are work units of equal expected cost, not files or layers.
 struct ProgressUpdate {
-    std::string stage;                ///< e.g. "layer 3 of 16: statistics"
-    uint64_t done = 0;                ///< units finished
-    uint64_t total = 0;               ///< units altogether, at least 1
-    double elapsedSeconds = 0.0;      ///< since the work began
-    double remainingSeconds = -1.0;   ///< the expected rest; negative while too little is known
+    std::string stage;               ///< e.g. "layer 3 of 16: statistics"
+    uint64_t done = 0;               ///< units finished
+    uint64_t total = 0;              ///< units altogether, at least 1
+    double elapsedSeconds = 0.0;     ///< since the work began
+    double remainingSeconds = -1.0;  ///< the expected rest; negative while too little is known
 };
 
 /// Called from the thread that started the work, never concurrently; may be empty. What it throws ends the work.

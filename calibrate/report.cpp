@@ -11,11 +11,15 @@ using nlohmann::json;
 namespace {
 
 /// Hundredths of a dB are more than anyone reads, and round numbers compare equal between compilers.
-double rounded(double decibel) { return std::round(decibel * 1e4) / 1e4; }
+double rounded(double decibel) {
+    return std::round(decibel * 1e4) / 1e4;
+}
 
 json toJson(const SiteQuality& q) {
-    return {{"concentration_x_db", rounded(q.concentrationX)}, {"concentration_w_db", rounded(q.concentrationW)},
-            {"alignment_db", rounded(q.alignment)},            {"predicted_sqnr_db", rounded(q.predicted)},
+    return {{"concentration_x_db", rounded(q.concentrationX)},
+            {"concentration_w_db", rounded(q.concentrationW)},
+            {"alignment_db", rounded(q.alignment)},
+            {"predicted_sqnr_db", rounded(q.predicted)},
             {"measured_sqnr_db", rounded(q.measured)}};
 }
 
@@ -32,14 +36,10 @@ SiteQuality qualityFromJson(const json& json) {
 }  // namespace
 
 json toJson(const SiteReport& site) {
-    json result = {{"site", site.site},
-                   {"inputs", site.inputs},
-                   {"outputs", site.outputs},
-                   {"block", site.block},
-                   {"mix_order", site.mixOrder},
-                   {"before", toJson(site.before)},
-                   {"after", toJson(site.after)},
-                   {"attainable_alignment_block_db", rounded(site.attainableBlock)},
+    json result = {{"site", site.site},           {"inputs", site.inputs},
+                   {"outputs", site.outputs},     {"block", site.block},
+                   {"mix_order", site.mixOrder},  {"before", toJson(site.before)},
+                   {"after", toJson(site.after)}, {"attainable_alignment_block_db", rounded(site.attainableBlock)},
                    {"notes", site.notes}};
     if (site.attainable) result["attainable_alignment_db"] = rounded(*site.attainable);
     return result;
@@ -63,7 +63,8 @@ SiteReport siteReportFromJson(const json& json, const std::string& where) {
         site.before = qualityFromJson(json.at("before"));
         site.after = qualityFromJson(json.at("after"));
         site.attainableBlock = json.at("attainable_alignment_block_db").get<double>();
-        if (json.contains("attainable_alignment_db")) site.attainable = json.at("attainable_alignment_db").get<double>();
+        if (json.contains("attainable_alignment_db"))
+            site.attainable = json.at("attainable_alignment_db").get<double>();
         site.notes = json.at("notes").get<std::vector<std::string>>();
         return site;
     } catch (const nlohmann::json::exception& e) {

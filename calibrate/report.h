@@ -22,10 +22,10 @@ struct SiteQuality {
 };
 
 struct SiteReport {
-    std::string site;             ///< e.g. "model.layers.0.self_attn.qkv"
-    int inputs = 0, outputs = 0;  ///< K, and N of all linears together
-    SiteQuality before, after;    ///< `before`: same grids, no transform
-    double attainableBlock = 0;   ///< largest alignment (dB) that any transform of this block size reaches
+    std::string site;                  ///< e.g. "model.layers.0.self_attn.qkv"
+    int inputs = 0, outputs = 0;       ///< K, and N of all linears together
+    SiteQuality before, after;         ///< `before`: same grids, no transform
+    double attainableBlock = 0;        ///< largest alignment (dB) that any transform of this block size reaches
     std::optional<double> attainable;  ///< largest alignment (dB) of any transform; absent for very wide sites
     int block = 0;
     int mixOrder = 1;
@@ -33,12 +33,12 @@ struct SiteReport {
 };
 
 struct Report {
-    nlohmann::json recipe;            ///< as in config.json's quantization_config, without the sites
+    nlohmann::json recipe;  ///< as in config.json's quantization_config, without the sites
     uint64_t tokens = 0, sequences = 0;
-    std::string fingerprint;          ///< of recipe and inputs, 16 hex digits
+    std::string fingerprint;  ///< of recipe and inputs, 16 hex digits
     std::vector<SiteReport> sites;
-    uint64_t modelBytes = 0;          ///< of model.safetensors
-    bool resumed = false;             ///< not in the file: this run continued an earlier one
+    uint64_t modelBytes = 0;  ///< of model.safetensors
+    bool resumed = false;     ///< not in the file: this run continued an earlier one
 };
 
 nlohmann::json toJson(const SiteReport& site);

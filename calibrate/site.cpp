@@ -12,7 +12,9 @@ namespace {
 
 constexpr Eigen::Index kExactFloat = Eigen::Index{1} << 24;  // integers up to here are exact in float
 
-Eigen::Index signedSize(uint64_t n) { return static_cast<Eigen::Index>(n); }
+Eigen::Index signedSize(uint64_t n) {
+    return static_cast<Eigen::Index>(n);
+}
 
 /// x' = B x for the dense blocks of equal width that begin at column `first`.
 void applyBlocks(const std::vector<uint16_t>& halves, Eigen::Index width, Eigen::Index count, Eigen::Index first,
@@ -22,8 +24,8 @@ void applyBlocks(const std::vector<uint16_t>& halves, Eigen::Index width, Eigen:
         const uint16_t* source = halves.data() + b * width * width;
         for (Eigen::Index i = 0; i < width * width; ++i) block.data()[i] = format::halfToFloat(source[i]);
         const Eigen::Index column = first + b * width;
-        multiplyTransposed(x.data() + column, x.cols(), block.data(), width, y.data() + column, y.cols(), x.rows(), width,
-                           width);
+        multiplyTransposed(x.data() + column, x.cols(), block.data(), width, y.data() + column, y.cols(), x.rows(),
+                           width, width);
     }
 }
 
@@ -55,8 +57,12 @@ Matrix weightOnlyProduct(const Linear& linear, const Matrix& x) {
 
 }  // namespace
 
-Eigen::Index Linear::outputs() const { return codes ? signedSize(codes->rows) : weight.rows(); }
-Eigen::Index Linear::inputs() const { return codes ? signedSize(codes->columns) : weight.cols(); }
+Eigen::Index Linear::outputs() const {
+    return codes ? signedSize(codes->rows) : weight.rows();
+}
+Eigen::Index Linear::inputs() const {
+    return codes ? signedSize(codes->columns) : weight.cols();
+}
 
 Matrix applyTransform(const format::Transform& transform, const Matrix& x) {
     if (static_cast<uint64_t>(x.cols()) != transform.width)
@@ -81,7 +87,8 @@ Matrix applyTransform(const format::Transform& transform, const Matrix& x) {
     return y;
 }
 
-Matrix integerProduct(const format::QuantisedMatrix& weights, const format::QuantisedRows& x, std::span<const float> bias) {
+Matrix integerProduct(const format::QuantisedMatrix& weights, const format::QuantisedRows& x,
+                      std::span<const float> bias) {
     const Eigen::Index M = signedSize(x.rows), N = signedSize(weights.rows), K = signedSize(weights.columns);
     Matrix rows(M, K);  // code - zero point; the contract's acc - zero * codeSum is the same integer
     for (Eigen::Index m = 0; m < M; ++m)
@@ -119,8 +126,8 @@ std::vector<Matrix> apply(const Site& site, const Matrix& x) {
     std::optional<format::QuantisedRows> rows;
     if (site.recipe.activationBits != 16) {
         const auto format = format::activationFormat(site.recipe.activationBits, site.recipe.activationSymmetric);
-        rows = format::quantiseRows({input.data(), static_cast<size_t>(input.size())}, static_cast<uint64_t>(input.rows()),
-                                    static_cast<uint64_t>(input.cols()), format);
+        rows = format::quantiseRows({input.data(), static_cast<size_t>(input.size())},
+                                    static_cast<uint64_t>(input.rows()), static_cast<uint64_t>(input.cols()), format);
     }
     std::vector<Matrix> outputs;
     for (const Linear& linear : site.linears) {

@@ -15,15 +15,15 @@ namespace vulcat::calibrate {
 
 /// One linear of a site, as floats or as codes.
 struct Linear {
-    Matrix weight;                                ///< [N, K]; empty when there are codes
+    Matrix weight;  ///< [N, K]; empty when there are codes
     std::optional<format::QuantisedMatrix> codes;
-    std::vector<float> bias;                      ///< [N] or empty
+    std::vector<float> bias;  ///< [N] or empty
     Eigen::Index outputs() const;
     Eigen::Index inputs() const;
 };
 
 struct Site {
-    format::SiteRecipe recipe;                    ///< the float recipe for float linears
+    format::SiteRecipe recipe;  ///< the float recipe for float linears
     std::optional<format::Transform> transform;
     std::vector<Linear> linears;
 };
@@ -35,9 +35,10 @@ Matrix applyTransform(const format::Transform& transform, const Matrix& x);
 /// all as the numeric contract states them. Integer sums are exact (see integerProduct).
 std::vector<Matrix> apply(const Site& site, const Matrix& x);
 
-/// The integer linear of the contract on quantised rows. Sums run through SGEMM in pieces of K that are short enough for
-/// every partial sum to be an integer below 2^24, which float holds exactly in whatever order; so the result equals
+/// The integer linear of the contract on quantised rows. Sums run through SGEMM in pieces of K that are short enough
+/// for every partial sum to be an integer below 2^24, which float holds exactly in whatever order; so the result equals
 /// format::integerLinear bit for bit, at the speed of the BLAS.
-Matrix integerProduct(const format::QuantisedMatrix& weights, const format::QuantisedRows& x, std::span<const float> bias);
+Matrix integerProduct(const format::QuantisedMatrix& weights, const format::QuantisedRows& x,
+                      std::span<const float> bias);
 
 }  // namespace vulcat::calibrate

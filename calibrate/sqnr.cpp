@@ -18,7 +18,9 @@ double squares(const Matrix& m) {
 }
 
 /// Steps that the grid of a symmetric code spans: from -largest to +largest.
-double symmetricSteps(int bits) { return bits == 4 ? 14.0 : 254.0; }
+double symmetricSteps(int bits) {
+    return bits == 4 ? 14.0 : 254.0;
+}
 
 /// Sum over rows of the squared step of each row's grid, and of the squared range it spans.
 struct GridSums {
@@ -32,7 +34,8 @@ GridSums activationGrid(const format::SiteRecipe& recipe, const Matrix& x) {
         return sums;
     }
     const auto format = format::activationFormat(recipe.activationBits, recipe.activationSymmetric);
-    const double steps = format == format::ActivationFormat::A4Asymmetric ? 15.0 : symmetricSteps(recipe.activationBits);
+    const double steps =
+        format == format::ActivationFormat::A4Asymmetric ? 15.0 : symmetricSteps(recipe.activationBits);
     std::vector<int8_t> codes(static_cast<size_t>(x.cols()));
     for (Eigen::Index r = 0; r < x.rows(); ++r) {
         const auto header = format::quantiseRow({x.row(r).data(), codes.size()}, format, codes);
@@ -120,7 +123,8 @@ SiteQuality judgeSite(const Site& quantised, const std::vector<Linear>& weights,
     return quality;
 }
 
-double attainableAlignment(const SecondMoments& x, const SecondMoments& w, Eigen::Index block, double signal, int threads) {
+double attainableAlignment(const SecondMoments& x, const SecondMoments& w, Eigen::Index block, double signal,
+                           int threads) {
     const Eigen::Index width = x.width(), k = block == 0 ? width : std::min(block, width);
     std::vector<double> roots(static_cast<size_t>((width + k - 1) / k));
     parallelFor(roots.size(), threads, [&](size_t b) {

@@ -21,14 +21,16 @@ inline constexpr double kNoNoise = 300.0;
 /// 10 log10(signal / noise), within +-kNoNoise; kNoNoise when noise is 0.
 double decibel(double signal, double noise);
 
-/// Judges one quantised site. `rows` [R, K] are inputs before any transform; `weights` are the float linears; `transformed`
-/// are W T^-1 (the same as `weights` where there is no transform). Preconditions: R >= 1; linears in the same order.
+/// Judges one quantised site. `rows` [R, K] are inputs before any transform; `weights` are the float linears;
+/// `transformed` are W T^-1 (the same as `weights` where there is no transform). Preconditions: R >= 1; linears in the
+/// same order.
 SiteQuality judgeSite(const Site& quantised, const std::vector<Linear>& weights, const std::vector<Matrix>& transformed,
                       const Matrix& rows);
 
-/// The largest alignment (dB) that block-diagonal transforms of this width reach: E||Wx||^2 / (sum of alignmentRoots)^2.
-/// `block` 0: any transform (needs whole moments). Moments are sums; `signal` is E||Wx||^2.
-double attainableAlignment(const SecondMoments& x, const SecondMoments& w, Eigen::Index block, double signal, int threads);
+/// The largest alignment (dB) that block-diagonal transforms of this width reach: E||Wx||^2 / (sum of
+/// alignmentRoots)^2. `block` 0: any transform (needs whole moments). Moments are sums; `signal` is E||Wx||^2.
+double attainableAlignment(const SecondMoments& x, const SecondMoments& w, Eigen::Index block, double signal,
+                           int threads);
 
 /// The sum of squares of each column over the rows, relative to the largest, [K]; ones where all are zero.
 std::vector<float> relativeMeanSquares(const Matrix& rows);

@@ -9,8 +9,8 @@
 namespace vulcat::calibrate {
 
 /// The sum of x x^T over rows x, not centred, whole or only the diagonal blocks of one width (the last may be smaller).
-/// Products run in float over at most 256 rows and are merged in double, in the order of the calls; so results depend on
-/// the order alone. Of the rows of a weight W the sum is W^T W.
+/// Products run in float over at most 256 rows and are merged in double, in the order of the calls; so results depend
+/// on the order alone. Of the rows of a weight W the sum is W^T W.
 class SecondMoments {
   public:
     /// `block` 0 or >= width: the whole matrix. Precondition: width >= 1.

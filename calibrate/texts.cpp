@@ -39,14 +39,15 @@ void appendWindows(const std::vector<int32_t>& ids, bool hasBos, size_t seqLen, 
         Sequence window(ids.begin(), ids.begin() + static_cast<ptrdiff_t>(std::min(lead, ids.size())));
         const size_t end = std::min(ids.size(), begin + step);
         if (begin < end)
-            window.insert(window.end(), ids.begin() + static_cast<ptrdiff_t>(begin), ids.begin() + static_cast<ptrdiff_t>(end));
+            window.insert(window.end(), ids.begin() + static_cast<ptrdiff_t>(begin),
+                          ids.begin() + static_cast<ptrdiff_t>(end));
         if (window.size() >= 2) out.push_back(std::move(window));
         if (!all) return;
     }
 }
 
-/// A piece without separators can be far longer than what is asked for: a token is rarely more than this many bytes, and
-/// encoding the rest would only cost time.
+/// A piece without separators can be far longer than what is asked for: a token is rarely more than this many bytes,
+/// and encoding the rest would only cost time.
 constexpr size_t kBytesPerToken = 16;
 
 std::string_view cutForSamples(std::string_view text, const TextOptions& texts, size_t seqLen) {

@@ -14,9 +14,11 @@ namespace vulcat::calibrate {
 namespace {
 
 constexpr double kLeastCondition = 1e-6;  // reciprocal; W T^-1 keeps full float precision well above it
-constexpr int kLargestExponent = 4;       // entries below 2^4: 2^18 of normal fp16 range lies below, and no sum overflows
+constexpr int kLargestExponent = 4;  // entries below 2^4: 2^18 of normal fp16 range lies below, and no sum overflows
 
-Eigen::Index signedSize(uint64_t n) { return static_cast<Eigen::Index>(n); }
+Eigen::Index signedSize(uint64_t n) {
+    return static_cast<Eigen::Index>(n);
+}
 
 /// The matrix D of an orthogonal mix of this order.
 MatrixD mixMatrix(Eigen::Index order) {
@@ -34,17 +36,16 @@ MatrixD fromHalves(const uint16_t* halves, Eigen::Index n) {
 }
 
 MatrixD roundToHalf(const MatrixD& block) {
-    return block.unaryExpr([](double v) {
-        return static_cast<double>(format::halfToFloat(format::floatToHalf(static_cast<float>(v))));
-    });
+    return block.unaryExpr(
+        [](double v) { return static_cast<double>(format::halfToFloat(format::floatToHalf(static_cast<float>(v)))); });
 }
 
 bool invertible(const MatrixD& block) {
     return block.allFinite() && Eigen::PartialPivLU<Eigen::MatrixXd>(block).rcond() > kLeastCondition;
 }
 
-/// The block [first, first + n) of B, unscaled. When its fp16 form could not be inverted well, damping rises tenfold until
-/// it can; the last resort is the identity at the scale that balances inputs and weights.
+/// The block [first, first + n) of B, unscaled. When its fp16 form could not be inverted well, damping rises tenfold
+/// until it can; the last resort is the identity at the scale that balances inputs and weights.
 MatrixD stableBlock(const SecondMoments& x, const SecondMoments& w, Eigen::Index first, Eigen::Index n, Damping damping,
                     std::vector<std::string>& notes) {
     const auto width = static_cast<double>(x.width());
@@ -125,7 +126,8 @@ Matrix transformWeights(const format::Transform& transform, const Matrix& weight
         inverses.resize(static_cast<size_t>(full + (tail > 0 ? 1 : 0)));
         parallelFor(inverses.size(), threads, [&](size_t b) {
             const bool isTail = static_cast<Eigen::Index>(b) == full;
-            const uint16_t* halves = isTail ? transform.tail.data() : transform.blocks.data() + static_cast<Eigen::Index>(b) * k * k;
+            const uint16_t* halves =
+                isTail ? transform.tail.data() : transform.blocks.data() + static_cast<Eigen::Index>(b) * k * k;
             inverses[b] = fromHalves(halves, isTail ? tail : k).partialPivLu().inverse();
         });
     }
@@ -138,7 +140,8 @@ Matrix transformWeights(const format::Transform& transform, const Matrix& weight
     Matrix result(weight.rows(), K);
     constexpr Eigen::Index kRows = 64;
     parallelFor(static_cast<size_t>((weight.rows() + kRows - 1) / kRows), threads, [&](size_t chunk) {
-        const Eigen::Index begin = static_cast<Eigen::Index>(chunk) * kRows, count = std::min(kRows, weight.rows() - begin);
+        const Eigen::Index begin = static_cast<Eigen::Index>(chunk) * kRows,
+                           count = std::min(kRows, weight.rows() - begin);
         MatrixD rows = weight.middleRows(begin, count).cast<double>();
         for (size_t b = 0; b < inverses.size(); ++b) {
             const Eigen::Index first = static_cast<Eigen::Index>(b) * k, n = inverses[b].rows();

@@ -18,11 +18,12 @@ struct SiteTransform {
     std::vector<std::string> notes;
 };
 
-/// The CAT transform of one site, T = MIX . B: symmetric alignment blocks, then an orthogonal mix of the whole width, which
-/// spreads what is left of outliers and leaves alignment as it is (in the other order it would not help). Where the block
-/// width divides K the mix factors into Hadamards inside blocks, merged into B, and across blocks; else it has order K.
-/// T is scaled by a power of two, which no code notices, so that fp16 holds its entries well.
-/// Preconditions: `x` and `w` (second moments of inputs and of all weight rows) keep whole blocks of the width; block >= 1.
+/// The CAT transform of one site, T = MIX . B: symmetric alignment blocks, then an orthogonal mix of the whole width,
+/// which spreads what is left of outliers and leaves alignment as it is (in the other order it would not help). Where
+/// the block width divides K the mix factors into Hadamards inside blocks, merged into B, and across blocks; else it
+/// has order K. T is scaled by a power of two, which no code notices, so that fp16 holds its entries well.
+/// Preconditions: `x` and `w` (second moments of inputs and of all weight rows) keep whole blocks of the width; block
+/// >= 1.
 SiteTransform catTransform(const SecondMoments& x, const SecondMoments& w, Eigen::Index block, const Damping& damping,
                            int threads);
 

@@ -1,5 +1,5 @@
-// Calibrating a small random model from end to end: bytes that never depend on threads, kills or stops; folders that are
-// never damaged; input that is refused with a sentence that names it.
+// Calibrating a small random model from end to end: bytes that never depend on threads, kills or stops; folders that
+// are never damaged; input that is refused with a sentence that names it.
 
 #include "calibrate/calibrate.h"
 #include "calibrate/decoder.h"
@@ -139,9 +139,10 @@ TEST_CASE("bake: every recipe gives a folder that loads, and 8 bits stay close t
         bool symmetric;
         TransformKind transform;
     };
-    for (const Case& c : {Case{8, 8, 0, false, TransformKind::Cat}, Case{8, 16, 32, false, TransformKind::Hadamard},
-                          Case{4, 16, 32, false, TransformKind::Cat}, Case{4, 8, 64, false, TransformKind::None},
-                          Case{4, 4, 128, true, TransformKind::Hadamard}, Case{16, 16, 0, false, TransformKind::None}}) {
+    for (const Case& c :
+         {Case{8, 8, 0, false, TransformKind::Cat}, Case{8, 16, 32, false, TransformKind::Hadamard},
+          Case{4, 16, 32, false, TransformKind::Cat}, Case{4, 8, 64, false, TransformKind::None},
+          Case{4, 4, 128, true, TransformKind::Hadamard}, Case{16, 16, 0, false, TransformKind::None}}) {
         CAPTURE(c.weights);
         CAPTURE(c.activations);
         shop.options.weightBits = c.weights;
@@ -178,7 +179,8 @@ TEST_CASE("bake: killed at any moment, the same command ends with the same bytes
     const FolderBytes expected = bytesOf(shop.temp / "whole");
     shop.out("killed");
     int kills = 0, status = -SIGKILL;
-    for (int last = 1; last < calls && status != 0; last += 4) {  // each run may go on a little longer than the one before
+    for (int last = 1; last < calls && status != 0;
+         last += 4) {  // each run may go on a little longer than the one before
         status = inChild([&] {
             int seen = 0;
             calibrate::calibrate(shop.options, [&](const ProgressUpdate&) {
@@ -301,7 +303,8 @@ TEST_CASE("bake: bad models and texts are named") {
     broken(shape, shape.wrongShape);
     head.leaveOut = "model.norm.weight";
     broken(head, head.leaveOut);
-    for (const char* name : {"model.layers.2.self_attn.k_proj.weight", "model.embed_tokens.weight", "model.norm.weight"}) {
+    for (const char* name :
+         {"model.layers.2.self_attn.k_proj.weight", "model.embed_tokens.weight", "model.norm.weight"}) {
         test::ModelRecipe recipe;
         recipe.notFinite = name;
         Workshop shop(recipe);

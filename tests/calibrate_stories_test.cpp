@@ -74,7 +74,8 @@ TEST_CASE("statistics: covariances of all sites equal the float64 reference") {
         if (found == sums.end()) continue;  // the head's input is no site
         const auto n = entry["n"].get<Eigen::Index>();
         MatrixD expected(n, n);
-        std::memcpy(expected.data(), bytes.data() + entry["offset"].get<size_t>(), static_cast<size_t>(n * n) * sizeof(double));
+        std::memcpy(expected.data(), bytes.data() + entry["offset"].get<size_t>(),
+                    static_cast<size_t>(n * n) * sizeof(double));
         CHECK(found->second.rows() == 22156);
         const MatrixD difference = found->second.part(0, n) - expected;
         CHECK(difference.cwiseAbs().maxCoeff() < 2e-6 * expected.diagonal().maxCoeff());
@@ -121,7 +122,8 @@ TEST_CASE("W4A4: CAT loses less than Hadamard, which loses less than no transfor
     };
     const double none = loss(TransformKind::None, 64), hadamard = loss(TransformKind::Hadamard, 64);
     const double cat16 = loss(TransformKind::Cat, 16), cat64 = loss(TransformKind::Cat, 64);
-    MESSAGE("NLL over float: none " << none << ", Hadamard " << hadamard << ", CAT 16 " << cat16 << ", CAT 64 " << cat64);
+    MESSAGE("NLL over float: none " << none << ", Hadamard " << hadamard << ", CAT 16 " << cat16 << ", CAT 64 "
+                                    << cat64);
     // The last digits of a sum depend on the BLAS kernel of the processor; codes on the edge of a cell follow them.
     constexpr double kEdge = 0.002;
     CHECK(none < 0.350 + kEdge);

@@ -105,8 +105,8 @@ TEST_CASE("alignment: the undamped transform reaches the attainable maximum to 1
     for (Eigen::Index n : {2, 8, 24}) {
         const MatrixD sx = positive(rng, n), sw = positive(rng, n);
         std::vector<std::string> notes;
-        const MatrixD m = alignmentTransform(sx, sw, sx.trace() / static_cast<double>(n), sw.trace() / static_cast<double>(n),
-                                             Damping{0, 0}, notes);
+        const MatrixD m = alignmentTransform(sx, sw, sx.trace() / static_cast<double>(n),
+                                             sw.trace() / static_cast<double>(n), Damping{0, 0}, notes);
         const double best = std::pow(alignmentRoots(sx, sw), 2);
         CHECK(notes.empty());
         CHECK(std::fabs(objective(m * m, sx, sw) / best - 1) < 1e-9);
@@ -142,19 +142,27 @@ TEST_CASE("alignment: no block-diagonal transform does better than the blocks' g
 
 TEST_CASE("transform: the layer's function survives, W T^-1 (T x) = W x, for whole and ragged widths") {
     test::Rng rng(4);
-    for (const auto& [width, block] : {std::pair<Eigen::Index, Eigen::Index>{64, 16}, {64, 64}, {96, 48}, {172, 64}, {172, 16},
-                                       {40, 128}, {1, 16}, {33, 32}}) {
+    for (const auto& [width, block] : {std::pair<Eigen::Index, Eigen::Index>{64, 16},
+                                       {64, 64},
+                                       {96, 48},
+                                       {172, 64},
+                                       {172, 16},
+                                       {40, 128},
+                                       {1, 16},
+                                       {33, 32}}) {
         const Layer layer(correlated(rng, 200, width, 20), correlated(rng, 30, width, 30), block);
         const SiteTransform cat = catTransform(layer.moments, layer.weights, block, Damping{}, 2);
         REQUIRE(cat.stored);
         const Matrix y = multiplyTransposed(layer.x, layer.linears[0].weight);
         const auto kept = [&](const format::Transform& t) {
-            return relativeDifference(multiplyTransposed(applyTransform(t, layer.x), transformWeights(t, layer.linears[0].weight, 1)), y);
+            return relativeDifference(
+                multiplyTransposed(applyTransform(t, layer.x), transformWeights(t, layer.linears[0].weight, 1)), y);
         };
         CAPTURE(width);
         CAPTURE(block);
         CHECK(kept(*cat.stored) < 1e-5);
-        if (const SiteTransform hadamard = hadamardTransform(width); hadamard.stored) CHECK(kept(*hadamard.stored) < 1e-5);
+        if (const SiteTransform hadamard = hadamardTransform(width); hadamard.stored)
+            CHECK(kept(*hadamard.stored) < 1e-5);
     }
 }
 
@@ -208,7 +216,8 @@ TEST_CASE("order: aligning first and mixing then beats mixing first") {
     blocks.mixCore = 1;
     blocks.mixMatrix.clear();
     const double wrong = judge(rotated, blocks).measured;
-    MESSAGE("dB: none " << none << ", Hadamard " << hadamard << ", Hadamard then CAT " << wrong << ", CAT then Hadamard " << right);
+    MESSAGE("dB: none " << none << ", Hadamard " << hadamard << ", Hadamard then CAT " << wrong
+                        << ", CAT then Hadamard " << right);
     CHECK(hadamard > none);
     CHECK(right > hadamard);
     CHECK(right > wrong + 0.2);
@@ -225,7 +234,8 @@ TEST_CASE("degenerate input: nothing aborts, outputs stay finite, and the notes 
         CHECK(applyTransform(*cat.stored, x).allFinite());
         CHECK(transformWeights(*cat.stored, w, 1).allFinite());
         const SiteQuality q = judge(layer, cat.stored);
-        for (double v : {q.predicted, q.measured, q.alignment, q.concentrationX, q.concentrationW}) CHECK(std::isfinite(v));
+        for (double v : {q.predicted, q.measured, q.alignment, q.concentrationX, q.concentrationW})
+            CHECK(std::isfinite(v));
         CHECK(std::isfinite(attainableAlignment(layer.moments, layer.weights, 16, 1.0, 1)));
         CHECK(cat.notes.empty() == !noted);
     };

@@ -58,9 +58,10 @@ enum class ScaleSearch : uint8_t {
 
 /// Quantises weights to nearest, one scale a row or group: code = clamp(round(w / s), -8, 7) or (-127, 127). A group
 /// of zeros gets scale 0 and codes 0. With `halfScales` (group scales only) scales are rounded to fp16 before the codes
-/// are chosen; should a scale leave fp16's normal range, the whole matrix keeps float32 scales. `columnWeights`, if given,
-/// weigh the squared error of each column in the search; with the inputs' mean squares the search is for the outputs.
-/// Preconditions: weights.size() == rows * columns, bits 4 or 8, columnWeights empty or [K] and not negative. Errors: InvalidFile for NaN or infinite weights.
+/// are chosen; should a scale leave fp16's normal range, the whole matrix keeps float32 scales. `columnWeights`, if
+/// given, weigh each column's squared error in the search; with the inputs' mean squares it serves the outputs.
+/// Preconditions: weights.size() == rows * columns, bits 4 or 8, columnWeights empty or [K] and not negative.
+/// Errors: InvalidFile for NaN or infinite weights.
 QuantisedMatrix quantiseWeights(std::span<const float> weights, uint64_t rows, uint64_t columns, int bits,
                                 uint64_t groupSize, ScaleSearch search, bool halfScales = false,
                                 std::span<const float> columnWeights = {});
