@@ -142,14 +142,15 @@ TEST_CASE("alignment: no block-diagonal transform does better than the blocks' g
 
 TEST_CASE("transform: the layer's function survives, W T^-1 (T x) = W x, for whole and ragged widths") {
     test::Rng rng(4);
-    for (const auto& [width, block] : {std::pair<Eigen::Index, Eigen::Index>{64, 16},
-                                       {64, 64},
-                                       {96, 48},
-                                       {172, 64},
-                                       {172, 16},
-                                       {40, 128},
-                                       {1, 16},
-                                       {33, 32}}) {
+    for (const auto& shape : {std::pair<Eigen::Index, Eigen::Index>{64, 16},
+                              {64, 64},
+                              {96, 48},
+                              {172, 64},
+                              {172, 16},
+                              {40, 128},
+                              {1, 16},
+                              {33, 32}}) {
+        const Eigen::Index width = shape.first, block = shape.second;
         const Layer layer(correlated(rng, 200, width, 20), correlated(rng, 30, width, 30), block);
         const SiteTransform cat = catTransform(layer.moments, layer.weights, block, Damping{}, 2);
         REQUIRE(cat.stored);
