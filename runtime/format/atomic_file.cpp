@@ -130,8 +130,9 @@ void replaceFolder(const fs::path& built, const fs::path& target) {
         throw Error(Result::Failure, "cannot " + action + ": " + reason(code.value()) + "; " + plain.string() +
                                          " is as it was and the new folder is still at " + built.string());
     };
-    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(built, code)) {
-        if (entry.is_directory()) syncFolder(entry.path());
+    for (fs::recursive_directory_iterator entry(built, code), end; !code && entry != end; entry.increment(code)) {
+        std::error_code ignored;
+        if (entry->is_directory(ignored)) syncFolder(entry->path());
     }
     if (code) fail("read " + built.string());
     syncFolder(built);
@@ -141,15 +142,15 @@ void replaceFolder(const fs::path& built, const fs::path& target) {
         return;
     }
     // Left by a crash between the two renames: the target itself is then missing or whole, so this one is not needed.
-    if (fs::exists(plain)) fs::remove_all(old, code);
-    const bool replaces = fs::exists(plain);
+    std::error_code ignored;
+    const bool replaces = fs::exists(plain, ignored);
+    if (replaces) fs::remove_all(old, code);
     if (replaces) {
         fs::rename(plain, old, code);
         if (code) fail("move " + plain.string() + " aside");
     }
     fs::rename(built, plain, code);
     if (code) {
-        std::error_code ignored;
         if (replaces) fs::rename(old, plain, ignored);
         fail("rename " + built.string());
     }
