@@ -10,7 +10,8 @@
 // Softmax   a running maximum and sum; sums and outputs are rescaled when the maximum grows.
 // SUBGROUP  LANES is the subgroup size; queries and probabilities go round by shuffles with constant sources. Without
 //           it queries are read at shared addresses and probabilities go through shared memory.
-// Requires  D a multiple of 4 (WIDE) or any even D; DIM_QUADS = ceil(D / 4).
+// TEXEL     queries, keys and values are texel buffers, see lib/rows4.glsl.
+// Requires  an even D; WIDE says that it is a multiple of 4.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -31,18 +32,14 @@ const uint LANES = gl_WorkGroupSize.x;
 const uint DIM_QUADS = (DIM + 3) / 4;
 const uint OWN_QUADS = (DIM_QUADS + LANES - 1) / LANES;  // vec4 of the output an invocation owns
 
-layout(set = 0, binding = 0, std430) readonly buffer Qkv { float qkv[]; };
-layout(set = 0, binding = 0, std430) readonly buffer QkvWide { vec4 qkv4[]; };
-layout(set = 0, binding = 1, std430) readonly buffer Keys { float keys[]; };
-layout(set = 0, binding = 1, std430) readonly buffer KeysWide { vec4 keys4[]; };
-layout(set = 0, binding = 2, std430) readonly buffer Values { float values[]; };
-layout(set = 0, binding = 2, std430) readonly buffer ValuesWide { vec4 values4[]; };
-layout(set = 0, binding = 3, std430) writeonly buffer Y { float y[]; };
-layout(set = 0, binding = 3, std430) writeonly buffer YWide { vec4 y4[]; };
+#include "lib/rows4.glsl"
+READ_ROWS(0, Qkv, qkv)
+READ_ROWS(1, Keys, keys)
+READ_ROWS(2, Values, values)
+ROWS(3, Y, y)
 layout(push_constant) uniform Push { AttentionPush push; };
 
 #include "lib/exp.glsl"
-#include "lib/rows4.glsl"
 
 const float MASKED = -1e30;
 
@@ -53,30 +50,32 @@ float scores[TILE_Q * TILE_K];  // then probabilities
 vec4 outputs[TILE_Q * OWN_QUADS];
 float maxima[TILE_Q];
 float totals[TILE_Q];
+uint lastKeys[TILE_Q];  // a query sees
 
-// Row and head of query firstQuery + q, the last query again past the end.
-void locate(uint q, out uint row, out uint head) {
+// Where query firstQuery + q starts in qkv, and the last key it sees; past the end the last query again. Computed once:
+// a division costs llvmpipe as much as several loads.
+void locate(uint q, out uint start, out uint lastKey) {
     const uint e = min(firstQuery + q, push.rows * push.ratio - 1);
-    row = e / push.ratio;
-    head = keyHead * push.ratio + e % push.ratio;
+    const uint row = e / push.ratio;
+    start = (row * (push.ratio + 2) * push.kvHeads + keyHead * push.ratio + e % push.ratio) * DIM;
+    lastKey = push.position + row;
 }
 
-vec4 queryQuad(uint q, uint quad) {
-    uint row, head;
-    locate(q, row, head);
-    if (quad >= DIM_QUADS) return vec4(0);
-    return LOAD4(qkv, (row * (push.ratio + 2) * push.kvHeads + head) * DIM, quad, DIM);
+vec4 queryQuad(uint start, uint quad) {
+    return quad < DIM_QUADS ? LOAD4(qkv, start, quad, DIM) : vec4(0);
 }
 
 #ifdef SUBGROUP
 const uint HELD = (TILE_Q * 4 + LANES - 1) / LANES;
 vec4 held[HELD];  // vec4 e = q * 4 + quad of 16 dimensions is held[e / LANES] of lane e % LANES
+uint heldStart[HELD];
 
+void prepareQueries() {
+    uint unused;
+    [[unroll]] for (uint i = 0; i < HELD; ++i) locate((i * LANES + lane) / 4, heldStart[i], unused);
+}
 void loadQueries(uint firstQuad) {
-    [[unroll]] for (uint i = 0; i < HELD; ++i) {
-        const uint e = i * LANES + lane;
-        held[i] = queryQuad(e / 4, firstQuad + e % 4);
-    }
+    [[unroll]] for (uint i = 0; i < HELD; ++i) held[i] = queryQuad(heldStart[i], firstQuad + (i * LANES + lane) % 4);
 }
 vec4 heldQuad(uint q, uint firstQuad, uint quad) {
     const uint e = q * 4 + quad;
@@ -90,8 +89,14 @@ float probability(uint q, uint j, uint source) { return subgroupShuffle(scores[q
 shared float exchanged[LANES];
 shared float probabilities[TILE_Q * TILE_K * LANES];
 
+uint heldStart[TILE_Q];
+
+void prepareQueries() {
+    uint unused;
+    [[unroll]] for (uint q = 0; q < TILE_Q; ++q) locate(q, heldStart[q], unused);
+}
 void loadQueries(uint firstQuad) {}
-vec4 heldQuad(uint q, uint firstQuad, uint quad) { return queryQuad(q, firstQuad + quad); }
+vec4 heldQuad(uint q, uint firstQuad, uint quad) { return queryQuad(heldStart[q], firstQuad + quad); }
 float maximumOf(float v) {
     barrier();  // everyone is done with what was exchanged before
     exchanged[lane] = v;
@@ -148,11 +153,9 @@ void scoreTile(uint firstKey, uint lastKey) {
 // scores -> probabilities relative to the running maximum; rescales what was summed under the old one.
 void softmaxTile(uint firstKey) {
     [[unroll]] for (uint q = 0; q < TILE_Q; ++q) {
-        uint row, head;
-        locate(q, row, head);
         float largest = MASKED;
         [[unroll]] for (uint j = 0; j < TILE_K; ++j) {
-            const bool visible = firstKey + j * LANES + lane <= push.position + row;
+            const bool visible = firstKey + j * LANES + lane <= lastKeys[q];
             const float score = visible ? scores[q * TILE_K + j] * push.scale : MASKED;
             scores[q * TILE_K + j] = score;
             largest = max(largest, score);
@@ -172,17 +175,19 @@ void softmaxTile(uint firstKey) {
     }
 }
 
+// The loop over keys stays rolled: unrolled over a subgroup's keys, llvmpipe takes tens of seconds to compile it.
 void accumulateTile(uint firstKey, uint lastKey) {
     shareProbabilities();
     [[unroll]] for (uint j = 0; j < TILE_K; ++j) {
-        [[unroll]] for (uint source = 0; source < LANES; ++source) {
-            const uint t = min(firstKey + j * LANES + source, lastKey);  // past it every probability is zero
+        const uint first = firstKey + j * LANES;
+        const uint count = min(LANES, lastKey + 1 - min(first, lastKey + 1));
+        for (uint source = 0; source < count; ++source) {
+            const uint base = ((first + source) * push.kvHeads + keyHead) * DIM;
+            float p[TILE_Q];
+            [[unroll]] for (uint q = 0; q < TILE_Q; ++q) p[q] = probability(q, j, source);
             [[unroll]] for (uint i = 0; i < OWN_QUADS; ++i) {
-                const uint quad = min(i * LANES + lane, DIM_QUADS - 1);
-                const vec4 v = LOAD4(values, (t * push.kvHeads + keyHead) * DIM, quad, DIM);
-                [[unroll]] for (uint q = 0; q < TILE_Q; ++q) {
-                    outputs[q * OWN_QUADS + i] += v * probability(q, j, source);
-                }
+                const vec4 v = LOAD4(values, base, min(i * LANES + lane, DIM_QUADS - 1), DIM);
+                [[unroll]] for (uint q = 0; q < TILE_Q; ++q) outputs[q * OWN_QUADS + i] += v * p[q];
             }
         }
     }
@@ -194,23 +199,23 @@ void main() {
     firstQuery = gl_WorkGroupID.x * TILE_Q;
     [[unroll]] for (uint i = 0; i < TILE_Q * OWN_QUADS; ++i) outputs[i] = vec4(0);
     [[unroll]] for (uint q = 0; q < TILE_Q; ++q) {
+        uint unused;
+        locate(q, unused, lastKeys[q]);
         maxima[q] = MASKED;
         totals[q] = 0;
     }
-    uint lastRow, head;
-    locate(TILE_Q - 1, lastRow, head);
-    const uint lastKey = push.position + lastRow;
+    prepareQueries();
+    const uint lastKey = lastKeys[TILE_Q - 1];
     for (uint firstKey = 0; firstKey <= lastKey; firstKey += TILE_K * LANES) {
         scoreTile(firstKey, lastKey);
         softmaxTile(firstKey);
         accumulateTile(firstKey, lastKey);
     }
     [[unroll]] for (uint q = 0; q < TILE_Q; ++q) {
-        uint row;
-        locate(q, row, head);
         const float total = sumOf(totals[q]);
-        if (firstQuery + q >= push.rows * push.ratio) continue;
-        const uint to = (row * push.ratio * push.kvHeads + head) * DIM;
+        const uint e = firstQuery + q;
+        if (e >= push.rows * push.ratio) continue;
+        const uint to = ((e / push.ratio * push.kvHeads + keyHead) * push.ratio + e % push.ratio) * DIM;
         [[unroll]] for (uint i = 0; i < OWN_QUADS; ++i) {
             const uint quad = i * LANES + lane;
             if (quad < DIM_QUADS) {

@@ -7,6 +7,7 @@
 //           whole workgroup shares; y walks the rows.
 // SUBGROUP  LANES is the subgroup size. TILE_M x 8 vec4 of x (32 inputs) are spread over the lanes and go round by
 //           shuffles with constant sources.
+// TEXEL     x and blocks are texel buffers, see lib/rows4.glsl.
 // Rounding  float32 products and sums, j ascending; fp16 widened exactly.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -24,14 +25,19 @@ layout(constant_id = 2) const uint TILE_N = 2;
 layout(constant_id = 3) const bool WIDE = true;  // K and k are multiples of 4
 const uint LANES = gl_WorkGroupSize.x;
 
-layout(set = 0, binding = 0, std430) readonly buffer X { float x[]; };
-layout(set = 0, binding = 0, std430) readonly buffer XWide { vec4 x4[]; };
+#include "lib/rows4.glsl"
+READ_ROWS(0, X, x)
+#ifdef TEXEL
+layout(set = 0, binding = 1) uniform usamplerBuffer blocks;
+uvec4 blockWord(uint index) { return texelFetch(blocks, int(index)); }
+#else
 layout(set = 0, binding = 1, std430) readonly buffer Blocks { uvec4 blocks[]; };
+uvec4 blockWord(uint index) { return blocks[index]; }
+#endif
 layout(set = 0, binding = 2, std430) writeonly buffer Y { float y[]; };
 layout(push_constant) uniform Push { BlockTransformPush push; };
 
 #include "lib/float_words.glsl"
-#include "lib/rows4.glsl"
 
 uint lane;
 uint firstRow;
@@ -84,7 +90,7 @@ void main() {
             vec4 low[TILE_N];
             vec4 high[TILE_N];
             [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
-                const uvec4 w = blocks[word * push.width + column[n]];
+                const uvec4 w = blockWord(word * push.width + column[n]);
                 low[n] = fourHalves(w.xy, 1);
                 high[n] = fourHalves(w.zw, 1);
             }

@@ -15,12 +15,11 @@ layout(constant_id = 3) const uint TILE = 8;     // rows of a weight tile
 
 layout(set = 0, binding = 0, std430) readonly buffer Codes { uvec4 codes[]; };
 layout(set = 0, binding = 1, std430) readonly buffer Ids { uint ids[]; };
-layout(set = 0, binding = 2, std430) writeonly buffer Y { float y[]; };
-layout(set = 0, binding = 2, std430) writeonly buffer YWide { vec4 y4[]; };
+#include "lib/rows4.glsl"
+ROWS(2, Y, y)
 layout(push_constant) uniform Push { EmbeddingPush push; };
 
 #include "lib/float_words.glsl"
-#include "lib/rows4.glsl"
 
 void main() {
     const uint width = push.width;

@@ -11,8 +11,7 @@
 // K         groups, in a group blocks of 32 inputs, in a block 4 parts of 8.
 // SUBGROUP  LANES is the subgroup size. The block's TILE_M x 8 vec4 of x are spread over the lanes and go round by
 //           shuffles with constant sources: a load costs llvmpipe 30 times a shuffle.
-// TEXEL     weights are a texel buffer: llvmpipe turns a 128-bit fetch into plain vector loads, but a storage-buffer
-//           load into a loop over the invocations.
+// TEXEL     x and weights are texel buffers, see lib/rows4.glsl.
 // Rounding  float32 products and sums, k ascending in each group.
 // Requires  TILE_N is even.
 #version 450
@@ -34,8 +33,8 @@ const uint LANES = gl_WorkGroupSize.x;
 
 layout(push_constant) uniform Push { FloatLinearPush push; };
 
-layout(set = 0, binding = 0, std430) readonly buffer X { float x[]; };
-layout(set = 0, binding = 0, std430) readonly buffer XWide { vec4 x4[]; };
+#include "lib/rows4.glsl"
+READ_ROWS(0, X, x)
 #ifdef TEXEL
 layout(set = 0, binding = 1) uniform usamplerBuffer weights;
 uvec4 weightUnit(uint index) { return texelFetch(weights, int(index)); }
@@ -46,7 +45,6 @@ uvec4 weightUnit(uint index) { return weights[index]; }
 layout(set = 0, binding = 2, std430) readonly buffer Parameters { uvec4 parameters[]; };
 layout(set = 0, binding = 3, std430) buffer Y { float y[]; };
 
-#include "lib/rows4.glsl"
 #ifdef CODES
 #include "lib/weights_codes.glsl"
 #else

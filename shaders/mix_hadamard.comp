@@ -4,6 +4,7 @@
 //
 // Buffers   0 x, 1 y [M, K] float32; y may be x, since an invocation reads all it writes before it writes.
 // Mapping   grid-stride: x over the K / RADIX groups of a row, y over rows.
+// TEXEL     x is a texel buffer, see lib/rows4.glsl; y must then be other memory.
 // At most 16 live floats: longer unrolled networks take llvmpipe seconds to compile.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -12,7 +13,9 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint RADIX = 16;  // 2, 4, 8 or 16
 
-layout(set = 0, binding = 0, std430) buffer X { float x[]; };
+const bool WIDE = true;  // lib/rows4.glsl is used for single elements only
+#include "lib/rows4.glsl"
+READ_ROWS(0, X, x)
 layout(set = 0, binding = 1, std430) buffer Y { float y[]; };
 layout(push_constant) uniform Push { MixHadamardPush push; };
 
@@ -32,7 +35,7 @@ void main() {
         for (uint p = gl_GlobalInvocationID.x; p < push.width / RADIX; p += gl_NumWorkGroups.x * gl_WorkGroupSize.x) {
             const uint base = row * push.width + p / stride * RADIX * stride + p % stride;
             float v[16];
-            [[unroll]] for (uint i = 0; i < 16; ++i) v[i] = i < RADIX ? x[base + i * stride] : 0.0;
+            [[unroll]] for (uint i = 0; i < 16; ++i) v[i] = i < RADIX ? LOAD1(x, base + i * stride) : 0.0;
             STAGE(1)
             if (RADIX > 2) {
                 STAGE(2)

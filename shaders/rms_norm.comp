@@ -11,15 +11,11 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const bool WIDE = true;  // K is a multiple of 4
 
-layout(set = 0, binding = 0, std430) readonly buffer X { float x[]; };
-layout(set = 0, binding = 0, std430) readonly buffer XWide { vec4 x4[]; };
-layout(set = 0, binding = 1, std430) readonly buffer Gamma { float gamma[]; };
-layout(set = 0, binding = 1, std430) readonly buffer GammaWide { vec4 gamma4[]; };
-layout(set = 0, binding = 2, std430) writeonly buffer Y { float y[]; };
-layout(set = 0, binding = 2, std430) writeonly buffer YWide { vec4 y4[]; };
-layout(push_constant) uniform Push { RmsNormPush push; };
-
 #include "lib/rows4.glsl"
+READ_ROWS(0, X, x)
+READ_ROWS(1, Gamma, gamma)
+ROWS(2, Y, y)
+layout(push_constant) uniform Push { RmsNormPush push; };
 
 shared float partial[gl_WorkGroupSize.x];
 

@@ -9,14 +9,12 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const bool WIDE = true;  // F is a multiple of 4
 
-layout(set = 0, binding = 0, std430) readonly buffer X { float x[]; };
-layout(set = 0, binding = 0, std430) readonly buffer XWide { vec4 x4[]; };
-layout(set = 0, binding = 1, std430) writeonly buffer Y { float y[]; };
-layout(set = 0, binding = 1, std430) writeonly buffer YWide { vec4 y4[]; };
+#include "lib/rows4.glsl"
+READ_ROWS(0, X, x)
+ROWS(1, Y, y)
 layout(push_constant) uniform Push { SwiGluPush push; };
 
 #include "lib/exp.glsl"
-#include "lib/rows4.glsl"
 
 void main() {
     const uint width = push.width;

@@ -5,6 +5,7 @@
 #include "support/float_close.h"
 #include "support/gpu_fixture.h"
 #include "support/rng.h"
+#include "support/tiers.h"
 
 #include <doctest/doctest.h>
 
@@ -76,7 +77,7 @@ void check(test::GpuFixture& gpu, const Shape& shape, test::Rng& rng) {
     }
     const kernels::Attention::Args inputs{gpu.upload(data.qkv), gpu.upload(data.keys), gpu.upload(data.values), {},
                                           shape.rows,           shape.position};
-    for (const vk::CapabilitySet allowed : {vk::CapabilitySet{}, gpu.capabilities()}) {
+    for (const vk::CapabilitySet allowed : test::tiers(gpu.capabilities())) {
         const kernels::Attention attention(gpu.device(), gpu.pipelines(), allowed, a);
         kernels::Attention::Args args = inputs;
         args.y = gpu.output<float>(expected.size());

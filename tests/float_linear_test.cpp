@@ -10,6 +10,7 @@
 #include "support/float_close.h"
 #include "support/gpu_fixture.h"
 #include "support/rng.h"
+#include "support/tiers.h"
 
 #include <doctest/doctest.h>
 
@@ -99,19 +100,6 @@ Matrix codeMatrix(const Shape& shape, test::Rng& rng) {
     return matrix;
 }
 
-std::vector<vk::CapabilitySet> variants(const test::GpuFixture& gpu) {
-    std::vector<vk::CapabilitySet> sets{{}};
-    for (const vk::CapabilitySet set : {vk::CapabilitySet{vk::Capability::Subgroup},
-                                        vk::CapabilitySet{vk::Capability::Subgroup, vk::Capability::Texel}}) {
-        if (gpu.capabilities().contains(set)) {
-            sets.push_back(set);
-        } else {
-            MESSAGE("SKIPPED: this device cannot run the variant ", set.toString());
-        }
-    }
-    return sets;
-}
-
 std::vector<Expected> reference(const Shape& shape, const Matrix& matrix, const std::vector<float>& x,
                                 const std::vector<float>& y) {
     std::vector<Expected> expected;
@@ -154,7 +142,7 @@ void check(test::GpuFixture& gpu, const Shape& shape, uint32_t parts, test::Rng&
         begin += count;
     }
     const auto input = gpu.upload(x);
-    for (const vk::CapabilitySet& allowed : variants(gpu)) {
+    for (const vk::CapabilitySet& allowed : test::tiers(gpu.capabilities())) {
         vk::Arena arena(gpu.device(), vk::MemoryIntent::Device, 1 << 20);
         vk::Uploader uploader(gpu.device());
         const kernels::LinearWeights weights(gpu.device(), arena, uploader, allowed, linear, stack);

@@ -12,6 +12,7 @@
 #include "support/float_close.h"
 #include "support/gpu_fixture.h"
 #include "support/rng.h"
+#include "support/tiers.h"
 
 #include <doctest/doctest.h>
 
@@ -106,11 +107,13 @@ TEST_CASE("RMSNorm is accurate to a few roundings") {
                 expected.push_back({value, std::fabs(value) * (shape.width / 2.0 + 12) * kEpsilon});
             }
         }
-        const kernels::RmsNorm norm(gpu.device(), gpu.pipelines(), gpu.capabilities(), shape.width, epsilon);
-        const auto y = gpu.output<float>(x.size());
-        const kernels::RmsNorm::Args args{gpu.upload(x), gpu.upload(gamma), y, shape.rows};
-        gpu.run([&](vk::Recorder& recorder) { norm.record(recorder, args); });
-        CHECK_MESSAGE(test::compare(gpu.readBack<float>(y), expected) == "", shape.rows, " x ", shape.width);
+        for (const vk::CapabilitySet allowed : test::tiers(gpu.capabilities())) {
+            const kernels::RmsNorm norm(gpu.device(), gpu.pipelines(), allowed, shape.width, epsilon);
+            const auto y = gpu.output<float>(x.size());
+            const kernels::RmsNorm::Args args{gpu.upload(x), gpu.upload(gamma), y, shape.rows};
+            gpu.run([&](vk::Recorder& recorder) { norm.record(recorder, args); });
+            CHECK_MESSAGE(test::compare(gpu.readBack<float>(y), expected) == "", shape.rows, " x ", shape.width);
+        }
         gpu.clear();
     }
 }
@@ -134,11 +137,13 @@ TEST_CASE("SwiGLU is accurate for gates of any size") {
                 expected.push_back({value, std::fabs(value) * 16 * kEpsilon + 1e-34});
             }
         }
-        const kernels::SwiGlu swiglu(gpu.device(), gpu.pipelines(), gpu.capabilities(), width);
-        const auto y = gpu.output<float>(size_t{rows} * width);
         const auto input = gpu.upload(x);
-        gpu.run([&](vk::Recorder& recorder) { swiglu.record(recorder, {input, y, rows}); });
-        CHECK_MESSAGE(test::compare(gpu.readBack<float>(y), expected) == "", "width ", width);
+        for (const vk::CapabilitySet allowed : test::tiers(gpu.capabilities())) {
+            const kernels::SwiGlu swiglu(gpu.device(), gpu.pipelines(), allowed, width);
+            const auto y = gpu.output<float>(size_t{rows} * width);
+            gpu.run([&](vk::Recorder& recorder) { swiglu.record(recorder, {input, y, rows}); });
+            CHECK_MESSAGE(test::compare(gpu.readBack<float>(y), expected) == "", "width ", width);
+        }
         gpu.clear();
     }
 }

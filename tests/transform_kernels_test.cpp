@@ -9,6 +9,7 @@
 #include "support/float_close.h"
 #include "support/gpu_fixture.h"
 #include "support/rng.h"
+#include "support/tiers.h"
 
 #include <doctest/doctest.h>
 
@@ -58,7 +59,7 @@ TEST_CASE("block transform: full blocks, a tail, one wide tail; every variant") 
         }
         const auto input = gpu.upload(x);
         const auto matrix = gpu.upload(kernels::BlockTransform::layOut(shape.width, shape.block, blocks, tail));
-        for (const vk::CapabilitySet allowed : {vk::CapabilitySet{}, gpu.capabilities()}) {
+        for (const vk::CapabilitySet allowed : test::tiers(gpu.capabilities())) {
             const kernels::BlockTransform transform(gpu.device(), gpu.pipelines(), allowed, shape.width, shape.block);
             const auto y = gpu.output<float>(x.size());
             gpu.run([&](vk::Recorder& recorder) { transform.record(recorder, {input, matrix, y, shape.rows}); });
@@ -97,14 +98,15 @@ TEST_CASE("dense mix: any order and stride") {
                 expected.push_back(sum.expected());
             }
         }
-        const kernels::MixDense mix(gpu.device(), gpu.pipelines(), gpu.capabilities(), shape.width, shape.order,
-                                    shape.stride);
-        const auto y = gpu.output<float>(x.size());
         const auto input = gpu.upload(x);
         const auto matrix = gpu.upload(kernels::MixDense::layOut(shape.order, c));
-        gpu.run([&](vk::Recorder& recorder) { mix.record(recorder, {input, matrix, y, shape.rows}); });
-        CHECK_MESSAGE(test::compare(gpu.readBack<float>(y), expected) == "", shape.rows, " x ", shape.width, " order ",
-                      shape.order, " stride ", shape.stride);
+        for (const vk::CapabilitySet allowed : test::tiers(gpu.capabilities())) {
+            const kernels::MixDense mix(gpu.device(), gpu.pipelines(), allowed, shape.width, shape.order, shape.stride);
+            const auto y = gpu.output<float>(x.size());
+            gpu.run([&](vk::Recorder& recorder) { mix.record(recorder, {input, matrix, y, shape.rows}); });
+            CHECK_MESSAGE(test::compare(gpu.readBack<float>(y), expected) == "", shape.rows, " x ", shape.width,
+                          " order ", shape.order, " stride ", shape.stride, " on ", allowed.toString());
+        }
         gpu.clear();
     }
 }
@@ -133,15 +135,18 @@ TEST_CASE("Hadamard mix: every order to 4096, strides, in place and not") {
                 expected.push_back(sum.expected());
             }
         }
-        const kernels::MixHadamard mix(gpu.device(), gpu.pipelines(), gpu.capabilities(), shape.width, shape.order,
-                                       shape.stride);
-        const auto y = gpu.output<float>(x.size());
         const auto input = gpu.upload(x);
-        gpu.run([&](vk::Recorder& recorder) { mix.record(recorder, {input, y, shape.rows}); });
-        CHECK_MESSAGE(test::compare(gpu.readBack<float>(y), expected) == "", "order ", shape.order, " stride ",
-                      shape.stride);
-        gpu.run([&](vk::Recorder& recorder) { mix.record(recorder, {input, input, shape.rows}); });
-        CHECK_MESSAGE(gpu.readBack<float>(input) == gpu.readBack<float>(y), "in place, order ", shape.order);
+        for (const vk::CapabilitySet allowed : test::tiers(gpu.capabilities())) {
+            const kernels::MixHadamard mix(gpu.device(), gpu.pipelines(), allowed, shape.width, shape.order,
+                                           shape.stride);
+            const auto y = gpu.output<float>(x.size());
+            gpu.run([&](vk::Recorder& recorder) { mix.record(recorder, {input, y, shape.rows}); });
+            CHECK_MESSAGE(test::compare(gpu.readBack<float>(y), expected) == "", "order ", shape.order, " stride ",
+                          shape.stride, " on ", allowed.toString());
+            const auto inPlace = gpu.upload(x);
+            gpu.run([&](vk::Recorder& recorder) { mix.record(recorder, {inPlace, inPlace, shape.rows}); });
+            CHECK_MESSAGE(gpu.readBack<float>(inPlace) == gpu.readBack<float>(y), "in place, order ", shape.order);
+        }
         gpu.clear();
     }
 }

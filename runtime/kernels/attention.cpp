@@ -17,6 +17,7 @@ namespace {
 constexpr Variant kVariants[] = {
     {"attention", {}, 0},
     {"attention_subgroup", {vk::Capability::Subgroup}, 1},
+    {"attention_texel", {vk::Capability::Subgroup, vk::Capability::Texel}, 2},
 };
 
 }  // namespace
@@ -31,7 +32,7 @@ Attention::Attention(vk::Device& device, vk::PipelineLibrary& library, const vk:
         throw Error(Result::InvalidArgument, "the number of key heads must divide the number of heads");
     }
     const uint32_t lanes = weightLanes(device);
-    const Variant& variant = choose(kVariants, laneCapabilities(device, allowed));
+    const Variant& variant = choose(kVariants, rowCapabilities(laneCapabilities(device, allowed), shape.headDim));
     const bool subgroup = variant.required.contains(vk::Capability::Subgroup);
     const auto tile = [&](uint32_t queries, uint32_t keys) {
         vk::PipelineSpec spec;
@@ -39,12 +40,16 @@ Attention::Attention(vk::Device& device, vk::PipelineLibrary& library, const vk:
         spec.constants = {lanes, queries, keys, shape.headDim, shape.headDim % 4 == 0};
         spec.pushBytes = sizeof(shaders::AttentionPush);
         spec.bindings.assign(4, vk::BindingKind::Storage);
+        if (variant.required.contains(vk::Capability::Texel)) {
+            std::fill_n(spec.bindings.begin(), 3, vk::BindingKind::UniformTexel);
+        }
         if (subgroup && device.subgroupSizeControl()) spec.requiredSubgroupSize = lanes;
         return Tile{&library.get(spec), queries};
     };
-    // More queries share each key, but each costs an invocation headDim / lanes sums.
-    const uint32_t many = subgroup && lanes > 4 && shape.headDim <= 64 ? 8 : 4;
-    decode_ = tile(std::min(std::bit_floor(shape.heads / shape.kvHeads), 4u), 2);
+    // More queries share each key, but each costs an invocation headDim / lanes live sums.
+    const uint32_t most = std::clamp(64 * lanes / shape.headDim, 1u, subgroup ? 8u : 4u);
+    const uint32_t many = std::bit_floor(most);
+    decode_ = tile(std::min(std::bit_floor(shape.heads / shape.kvHeads), many), 2);
     prefill_ = tile(many, 2);
 }
 

@@ -16,6 +16,7 @@ namespace {
 constexpr Variant kVariants[] = {
     {"block_transform", {}, 0},
     {"block_transform_subgroup", {vk::Capability::Subgroup}, 1},
+    {"block_transform_texel", {vk::Capability::Subgroup, vk::Capability::Texel}, 2},
 };
 constexpr uint32_t kElementsOfWord = 8;
 
@@ -26,7 +27,7 @@ BlockTransform::BlockTransform(vk::Device& device, vk::PipelineLibrary& library,
     : device_(device), width_(width), block_(std::min(block, width)), lanes_(weightLanes(device)) {
     if (width == 0 || block == 0)
         throw Error(Result::InvalidArgument, "a block transform needs a width and a block size");
-    const Variant& variant = choose(kVariants, laneCapabilities(device, allowed));
+    const Variant& variant = choose(kVariants, rowCapabilities(laneCapabilities(device, allowed), width_ | block_));
     const bool subgroup = variant.required.contains(vk::Capability::Subgroup);
     const auto tile = [&](uint32_t rows) {
         // No wider than a block: outputs of different blocks read different inputs.
@@ -37,6 +38,9 @@ BlockTransform::BlockTransform(vk::Device& device, vk::PipelineLibrary& library,
         spec.constants = {lanes_, rows, columns, width_ % 4 == 0 && block_ % 4 == 0};
         spec.pushBytes = sizeof(shaders::BlockTransformPush);
         spec.bindings.assign(3, vk::BindingKind::Storage);
+        if (variant.required.contains(vk::Capability::Texel)) {
+            std::fill_n(spec.bindings.begin(), 2, vk::BindingKind::UniformTexel);
+        }
         if (subgroup && device.subgroupSizeControl()) spec.requiredSubgroupSize = lanes_;
         return Tile{&library.get(spec), rows, columns};
     };

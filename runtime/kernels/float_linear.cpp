@@ -50,7 +50,7 @@ FloatLinear::FloatLinear(vk::Device& device, vk::PipelineLibrary& library, const
                          const LinearShape& shape, uint32_t maxRows)
     : device_(device), shape_(shape), maxRows_(maxRows) {
     const uint32_t lanes = weightLanes(device);
-    const vk::CapabilitySet usable = laneCapabilities(device, allowed);
+    const vk::CapabilitySet usable = rowCapabilities(laneCapabilities(device, allowed), shape.inputs);
     const Variant& variant = shape.isInteger() ? choose(kVariantsCodes, usable) : choose(kVariantsFloat, usable);
     const bool subgroup = variant.required.contains(vk::Capability::Subgroup);
     module_ = variant.module;
@@ -62,7 +62,7 @@ FloatLinear::FloatLinear(vk::Device& device, vk::PipelineLibrary& library, const
         spec.constants = {lanes, rows, tiles, formatConstant(shape.format), shape.inputs % 4 == 0};
         spec.pushBytes = sizeof(shaders::FloatLinearPush);
         spec.bindings.assign(4, vk::BindingKind::Storage);
-        if (texel_) spec.bindings[1] = vk::BindingKind::UniformTexel;
+        if (texel_) std::fill_n(spec.bindings.begin(), 2, vk::BindingKind::UniformTexel);
         if (subgroup && device.subgroupSizeControl()) spec.requiredSubgroupSize = lanes;
         return Tile{&library.get(spec), rows, tiles};
     };

@@ -18,6 +18,10 @@ vk::CapabilitySet laneCapabilities(const vk::Device& device, const vk::Capabilit
     return allowed - vk::CapabilitySet{vk::Capability::Subgroup};
 }
 
+vk::CapabilitySet rowCapabilities(const vk::CapabilitySet& allowed, uint32_t width) {
+    return width % 4 == 0 ? allowed : allowed - vk::CapabilitySet{vk::Capability::Texel};
+}
+
 vk::BufferView floatRows(const vk::BufferView& view, uint32_t rows, uint64_t width) {
     if (rows == 0) throw Error(Result::InvalidArgument, "a kernel needs at least one row");
     return view.part(0,

@@ -14,6 +14,10 @@ uint32_t gridSize(const vk::Device& device, size_t dimension, uint64_t wanted);
 /// `allowed` for kernels whose workgroup is one subgroup of weightLanes(): without SUBGROUP where those differ.
 vk::CapabilitySet laneCapabilities(const vk::Device& device, const vk::CapabilitySet& allowed);
 
+/// `allowed` for kernels that read rows of `width` floats as 128-bit elements: without TEXEL where rows are no
+/// multiple.
+vk::CapabilitySet rowCapabilities(const vk::CapabilitySet& allowed, uint32_t width);
+
 /// The first rows * width floats of a view. Throws Error(InvalidArgument) when it is shorter or rows is 0.
 vk::BufferView floatRows(const vk::BufferView& view, uint32_t rows, uint64_t width);
 

@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 
+#include <algorithm>
 #include <string>
 
 namespace vulcat::kernels {
@@ -14,18 +15,27 @@ namespace {
 
 constexpr uint32_t kOutputs = 8;  // i an invocation computes
 
-const vk::Pipeline* pipelineFor(vk::PipelineLibrary& library, uint32_t localSize, uint32_t rows) {
+constexpr Variant kVariants[] = {
+    {"mix_dense", {}, 0},
+    {"mix_dense_texel", {vk::Capability::Texel}, 1},
+};
+
+const vk::Pipeline* pipelineFor(vk::PipelineLibrary& library, const Variant& variant, uint32_t localSize,
+                                uint32_t rows) {
     vk::PipelineSpec spec;
-    spec.module = "mix_dense";
+    spec.module = variant.module;
     spec.constants = {localSize, rows};
     spec.pushBytes = sizeof(shaders::MixDensePush);
     spec.bindings.assign(3, vk::BindingKind::Storage);
+    if (variant.required.contains(vk::Capability::Texel)) {
+        std::fill_n(spec.bindings.begin(), 2, vk::BindingKind::UniformTexel);
+    }
     return &library.get(spec);
 }
 
 }  // namespace
 
-MixDense::MixDense(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet&, uint32_t width,
+MixDense::MixDense(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed, uint32_t width,
                    uint32_t order, uint32_t stride)
     : device_(device), width_(width), order_(order), stride_(stride), localSize_(defaultLocalSize(device)) {
     if (order == 0 || stride == 0 || width == 0 || width % (uint64_t{order} * stride) != 0) {
@@ -33,8 +43,9 @@ MixDense::MixDense(vk::Device& device, vk::PipelineLibrary& library, const vk::C
                                                  std::to_string(stride) + " does not fit a width of " +
                                                  std::to_string(width));
     }
-    one_ = {pipelineFor(library, localSize_, 1), 1};
-    many_ = {pipelineFor(library, localSize_, 4), 4};
+    const Variant& variant = choose(kVariants, rowCapabilities(allowed, width));
+    one_ = {pipelineFor(library, variant, localSize_, 1), 1};
+    many_ = {pipelineFor(library, variant, localSize_, 4), 4};
 }
 
 void MixDense::record(vk::Recorder& recorder, const Args& args) const {

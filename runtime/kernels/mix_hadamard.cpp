@@ -19,14 +19,15 @@ constexpr uint32_t kMostBits = 4;  // of a pass: 16 live floats, see mix_hadamar
 
 }  // namespace
 
-MixHadamard::MixHadamard(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet&, uint32_t width,
-                         uint32_t order, uint32_t stride)
+MixHadamard::MixHadamard(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
+                         uint32_t width, uint32_t order, uint32_t stride)
     : device_(device), width_(width), localSize_(defaultLocalSize(device)) {
     if (order < 2 || !std::has_single_bit(order) || stride == 0 || width % (uint64_t{order} * stride) != 0) {
         throw Error(Result::InvalidArgument, "a Hadamard mix of order " + std::to_string(order) + " and stride " +
                                                  std::to_string(stride) + " does not fit a width of " +
                                                  std::to_string(width));
     }
+    const bool texel = rowCapabilities(allowed, width).contains(vk::Capability::Texel);
     const uint32_t bits = static_cast<uint32_t>(std::countr_zero(order));
     const uint32_t count = (bits + kMostBits - 1) / kMostBits;
     uint32_t done = 0;
@@ -39,7 +40,12 @@ MixHadamard::MixHadamard(vk::Device& device, vk::PipelineLibrary& library, const
         spec.pushBytes = sizeof(shaders::MixHadamardPush);
         spec.bindings.assign(2, vk::BindingKind::Storage);
         const float scale = i + 1 == count ? static_cast<float>(1 / std::sqrt(static_cast<double>(order))) : 1.0f;
-        passes_.push_back({&library.get(spec), 1u << share, stride << done, scale});
+        passes_.push_back({&library.get(spec), nullptr, 1u << share, stride << done, scale});
+        if (texel && i == 0) {  // later passes work in place, where a texel buffer would read what others write
+            spec.module = "mix_hadamard_texel";
+            spec.bindings[0] = vk::BindingKind::UniformTexel;
+            passes_.back().texelPipeline = &library.get(spec);
+        }
         done += share;
     }
 }
@@ -55,7 +61,8 @@ void MixHadamard::record(vk::Recorder& recorder, const Args& args) const {
         push.stride = pass.stride;
         push.scale = pass.scale;
         const bool same = inPlace || &pass != &passes_.front();
-        recorder.dispatch(*pass.pipeline,
+        const vk::Pipeline& pipeline = same || pass.texelPipeline == nullptr ? *pass.pipeline : *pass.texelPipeline;
+        recorder.dispatch(pipeline,
                           {same ? vk::readWrite(from) : vk::read(from), same ? vk::readWrite(y) : vk::write(y)}, push,
                           {gridSize(device_, 0, divideUp(width_ / pass.radix, uint64_t{localSize_} * 4)),
                            gridSize(device_, 1, args.rows), 1},

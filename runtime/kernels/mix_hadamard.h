@@ -29,6 +29,7 @@ class MixHadamard {
   private:
     struct Pass {
         const vk::Pipeline* pipeline = nullptr;
+        const vk::Pipeline* texelPipeline = nullptr;  ///< for x and y apart; may be null
         uint32_t radix = 0;
         uint32_t stride = 0;
         float scale = 1;

@@ -5,16 +5,30 @@
 
 #include "shaders/interface/row_kernels.h"
 
-namespace vulcat::kernels {
+#include <algorithm>
 
-RmsNorm::RmsNorm(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet&, uint32_t width,
+namespace vulcat::kernels {
+namespace {
+
+constexpr Variant kVariants[] = {
+    {"rms_norm", {}, 0},
+    {"rms_norm_texel", {vk::Capability::Texel}, 1},
+};
+
+}  // namespace
+
+RmsNorm::RmsNorm(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed, uint32_t width,
                  float epsilon)
     : device_(device), width_(width), epsilon_(epsilon) {
+    const Variant& variant = choose(kVariants, rowCapabilities(allowed, width));
     vk::PipelineSpec spec;
-    spec.module = "rms_norm";
+    spec.module = variant.module;
     spec.constants = {defaultLocalSize(device), width % 4 == 0};
     spec.pushBytes = sizeof(shaders::RmsNormPush);
     spec.bindings.assign(3, vk::BindingKind::Storage);
+    if (variant.required.contains(vk::Capability::Texel)) {
+        std::fill_n(spec.bindings.begin(), 2, vk::BindingKind::UniformTexel);
+    }
     pipeline_ = &library.get(spec);
 }
 

@@ -7,15 +7,29 @@
 
 #include "base/checked.h"
 
-namespace vulcat::kernels {
+#include <algorithm>
 
-SwiGlu::SwiGlu(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet&, uint32_t width)
+namespace vulcat::kernels {
+namespace {
+
+constexpr Variant kVariants[] = {
+    {"swiglu", {}, 0},
+    {"swiglu_texel", {vk::Capability::Texel}, 1},
+};
+
+}  // namespace
+
+SwiGlu::SwiGlu(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed, uint32_t width)
     : device_(device), width_(width), localSize_(defaultLocalSize(device)) {
+    const Variant& variant = choose(kVariants, rowCapabilities(allowed, width));
     vk::PipelineSpec spec;
-    spec.module = "swiglu";
+    spec.module = variant.module;
     spec.constants = {localSize_, width % 4 == 0};
     spec.pushBytes = sizeof(shaders::SwiGluPush);
     spec.bindings.assign(2, vk::BindingKind::Storage);
+    if (variant.required.contains(vk::Capability::Texel)) {
+        std::fill_n(spec.bindings.begin(), 1, vk::BindingKind::UniformTexel);
+    }
     pipeline_ = &library.get(spec);
 }
 

@@ -102,6 +102,7 @@ void Recorder::startRecording(VkCommandBuffer commands) {
     currentPool_ = 0;
     inPool_ = {};
     tracker_.clear();
+    texelViews_.clear();
     bound_ = VK_NULL_HANDLE;
     dispatchCount_ = 0;
     barrierCount_ = 0;
@@ -212,9 +213,23 @@ VkDescriptorSet Recorder::descriptorSet(const Pipeline& pipeline, std::span<cons
     return set;
 }
 
-void Recorder::dispatch(const Pipeline& pipeline, std::span<const Binding> bindings, std::span<const std::byte> push,
+VkBufferView Recorder::texelOver(const BufferView& view) {
+    const std::tuple key(view.buffer, view.offset, view.size);
+    const auto found = texelViews_.find(key);
+    if (found != texelViews_.end()) return found->second.handle();
+    return texelViews_.emplace(key, TexelView(device_, view)).first->second.handle();
+}
+
+void Recorder::dispatch(const Pipeline& pipeline, std::span<const Binding> given, std::span<const std::byte> push,
                         std::array<uint32_t, 3> groups, std::string_view label) {
     requireRecording("dispatch");
+    bindings_.assign(given.begin(), given.end());
+    for (size_t i = 0; i < std::min(bindings_.size(), pipeline.bindings.size()); ++i) {
+        Binding& binding = bindings_[i];
+        if (pipeline.bindings[i] != BindingKind::UniformTexel || binding.texel != VK_NULL_HANDLE) continue;
+        binding.texel = texelOver(binding.view);
+    }
+    const std::span<const Binding> bindings = bindings_;
     checkDispatch(pipeline, bindings, push, groups);
     separate(bindings, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT);
     const DeviceDispatch& vk = device_.dispatch();

@@ -7,7 +7,9 @@
 
 #include <array>
 #include <initializer_list>
+#include <map>
 #include <span>
+#include <tuple>
 #include <type_traits>
 
 namespace vulcat::vk {
@@ -16,18 +18,26 @@ namespace vulcat::vk {
 struct Binding {
     BufferView view;
     Access access = Access::Read;
-    VkBufferView texel = VK_NULL_HANDLE;  ///< for BindingKind::UniformTexel
+    VkBufferView texel = VK_NULL_HANDLE;  ///< for BindingKind::UniformTexel; null: the recorder makes one over `view`
 };
 
-inline Binding read(const BufferView& view) { return {view, Access::Read, VK_NULL_HANDLE}; }
-inline Binding write(const BufferView& view) { return {view, Access::Write, VK_NULL_HANDLE}; }
-inline Binding readWrite(const BufferView& view) { return {view, Access::ReadWrite, VK_NULL_HANDLE}; }
-inline Binding read(const TexelView& texel) { return {texel.view(), Access::Read, texel.handle()}; }
+inline Binding read(const BufferView& view) {
+    return {view, Access::Read, VK_NULL_HANDLE};
+}
+inline Binding write(const BufferView& view) {
+    return {view, Access::Write, VK_NULL_HANDLE};
+}
+inline Binding readWrite(const BufferView& view) {
+    return {view, Access::ReadWrite, VK_NULL_HANDLE};
+}
+inline Binding read(const TexelView& texel) {
+    return {texel.view(), Access::Read, texel.handle()};
+}
 
-/// A reusable command buffer with its descriptor sets and fence. begin() ... end(), then Device::submitAndWait() as often
-/// as wanted; begin() again starts over. What a recording names must outlive its last submission.
-/// Guarantee: inside one recording every command sees the results of the earlier ones; recordings submitted one after
-/// the other do too; after waiting, the host sees all results in mapped memory.
+/// A reusable command buffer with its descriptor sets and fence. begin() ... end(), then Device::submitAndWait() as
+/// often as wanted; begin() again starts over. What a recording names must outlive its last submission. Guarantee:
+/// inside one recording every command sees the results of the earlier ones; recordings submitted one after the other do
+/// too; after waiting, the host sees all results in mapped memory.
 class Recorder {
   public:
     /// Hazards::Unchecked places no barrier between commands: for tests that want to see the validation layer find it.
@@ -38,21 +48,24 @@ class Recorder {
 
     /// Starts a recording in the recorder's own command buffer. Waits for its submission if one is in flight.
     void begin();
-    /// Starts a recording in a command buffer of the host, which is in recording state and is ended and submitted by it.
-    /// Precondition: the previous recording is no longer in flight. It places barriers at its start and end.
+    /// Starts a recording in a command buffer of the host, which is in recording state and is ended and submitted by
+    /// it. Precondition: the previous recording is no longer in flight. It places barriers at its start and end.
     void begin(VkCommandBuffer foreign);
 
-    /// Runs `groups` workgroups. `push` is exactly the pipeline's push-constant block. `label` names it in the profiler;
-    /// empty: the module's name. Throws Error(InvalidArgument) when bindings or push do not fit the pipeline, a storage
-    /// view is misaligned or longer than limits().maxStorageRange, a group count is 0 or above limits().maxWorkgroupCount.
+    /// Runs `groups` workgroups. `push` is exactly the pipeline's push-constant block. `label` names it in the
+    /// profiler; empty: the module's name. Throws Error(InvalidArgument) when bindings or push do not fit the pipeline,
+    /// a storage view is misaligned or longer than limits().maxStorageRange, a group count is 0 or above
+    /// limits().maxWorkgroupCount.
     void dispatch(const Pipeline& pipeline, std::span<const Binding> bindings, std::span<const std::byte> push,
                   std::array<uint32_t, 3> groups, std::string_view label = {});
     /// The same with the push-constant block as a struct of shaders/interface.
     template <typename Push>
-        requires std::is_trivially_copyable_v<Push> && std::is_class_v<Push> &&
-                 (!std::is_convertible_v<Push, std::span<const std::byte>>)
-    void dispatch(const Pipeline& pipeline, std::initializer_list<Binding> bindings, const Push& push,
-                  std::array<uint32_t, 3> groups, std::string_view label = {}) {
+    requires std::is_trivially_copyable_v<Push> && std::is_class_v<Push> &&
+        (!std::is_convertible_v<Push, std::span<const std::byte>>)void dispatch(const Pipeline& pipeline,
+                                                                                std::initializer_list<Binding> bindings,
+                                                                                const Push& push,
+                                                                                std::array<uint32_t, 3> groups,
+                                                                                std::string_view label = {}) {
         dispatch(pipeline, std::span<const Binding>(bindings.begin(), bindings.size()),
                  std::as_bytes(std::span<const Push, 1>(&push, 1)), groups, label);
     }
@@ -85,6 +98,8 @@ class Recorder {
     void requireRecording(const char* what) const;
     void checkDispatch(const Pipeline& pipeline, std::span<const Binding> bindings, std::span<const std::byte> push,
                        std::array<uint32_t, 3> groups) const;
+    /// A texel view that lives until the next recording begins.
+    VkBufferView texelOver(const BufferView& view);
     VkDescriptorSet descriptorSet(const Pipeline& pipeline, std::span<const Binding> bindings);
     void separate(std::span<const Binding> bindings, VkPipelineStageFlagBits stage);
     void barrier(VkPipelineStageFlags fromStages, VkAccessFlags from, VkPipelineStageFlags toStages, VkAccessFlags to);
@@ -102,6 +117,8 @@ class Recorder {
     PoolUse inPool_;
     std::vector<VkDescriptorBufferInfo> buffers_;  // scratch of descriptorSet()
     std::vector<VkWriteDescriptorSet> writes_;
+    std::map<std::tuple<VkBuffer, VkDeviceSize, VkDeviceSize>, TexelView> texelViews_;
+    std::vector<Binding> bindings_;  // of the dispatch being recorded
     Profiler* profiler_ = nullptr;
     VkPipeline bound_ = VK_NULL_HANDLE;
     uint32_t dispatchCount_ = 0;
