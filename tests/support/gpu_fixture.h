@@ -1,9 +1,9 @@
 #pragma once
-// What every GPU test needs: an instance with validation and synchronisation validation, one device, pipelines, a recorder,
-// and the rule that a test ends with zero validation messages.
+// What every GPU test needs: an instance with validation and synchronisation validation, one device, pipelines, a
+// recorder, and the rule that a test ends with zero validation messages.
 //
-// The device is the first one, or the index in the environment variable VULCAT_TEST_DEVICE; ctest runs each GPU test once
-// per driver through VK_ICD_FILENAMES. No driver or no validation layer is a failure, not a skip.
+// The device is the first one, or the index in the environment variable VULCAT_TEST_DEVICE; ctest runs each GPU test
+// once per driver through VK_ICD_FILENAMES. No driver or no validation layer is a failure, not a skip.
 
 #include "vk/recorder.h"
 #include "vk/transfer.h"
@@ -41,7 +41,8 @@ class GpuFixture {
     /// The recorder that run() uses, for counts.
     const vk::Recorder& recorder() const { return *recorder_; }
 
-    /// A device buffer with these values. An empty span gives a view of 16 zero bytes, since Vulkan has no empty bindings.
+    /// A device buffer with these values. An empty span gives a view of 16 zero bytes, since Vulkan has no empty
+    /// bindings.
     template <typename T>
     vk::BufferView upload(std::span<const T> values) {
         return uploadBytes(std::as_bytes(values));
