@@ -18,25 +18,6 @@ VulcatLogLevel levelOf(vk::MessageSeverity severity) {
     return VULCAT_LOG_ERROR;
 }
 
-void openDevice(VulcatContext_T& context, const VulcatContextInfo& info) {
-    vk::InstanceOptions options;
-    options.validation = info.enableValidation != 0;
-    if (context.log != nullptr) {
-        options.messages = [&context](vk::MessageSeverity severity, std::string_view message) {
-            context.write(levelOf(severity), std::string(message));
-        };
-    }
-    context.instance.emplace(options);
-    const auto& devices = context.instance->physicalDevices();
-    const vk::DeviceChoice choice = vk::chooseDevice(devices, info.device == nullptr ? "auto" : info.device);
-    for (size_t i = 0; i < devices.size(); ++i) {
-        context.write(VULCAT_LOG_INFO,
-                      "device " + std::to_string(i) + ", " + devices[i].name + ": " + choice.reasons[i]);
-    }
-    context.device.emplace(*context.instance, devices[choice.position]);
-    context.pipelines.emplace(*context.device);
-}
-
 uint64_t localMemory(const vk::DeviceInfo& info) {
     uint64_t largest = 0;
     for (const vk::MemoryHeap& heap : info.heaps) {
@@ -45,7 +26,76 @@ uint64_t localMemory(const vk::DeviceInfo& info) {
     return largest;
 }
 
+std::vector<std::byte> copyBlob(const void* data, size_t bytes, const char* field) {
+    api::requireArgument(data != nullptr || bytes == 0, field);
+    const auto* first = static_cast<const std::byte*>(data);
+    return {first, first + bytes};
+}
+
+vk::MemoryFunctions memoryFunctions(const VulcatMemoryFunctions* given) {
+    if (given == nullptr) return {};
+    const VulcatMemoryFunctions known = api::readStruct(given, "info.memory");
+    api::requireArgument(known.allocate != nullptr && known.free != nullptr,
+                         "info.memory needs both allocate and free");
+    vk::MemoryFunctions functions;
+    functions.allocate = [known](const VkMemoryAllocateInfo& info, VkDeviceMemory& memory) {
+        uint64_t handle = 0;
+        const auto result = static_cast<VkResult>(known.allocate(known.userData, &info, &handle));
+        if (result == VK_SUCCESS) memory = (VkDeviceMemory)handle;
+        return result;
+    };
+    functions.free = [known](VkDeviceMemory memory) { known.free(known.userData, (uint64_t)memory); };
+    return functions;
+}
+
+api::ContextOptions readOptions(const VulcatContextInfo& info) {
+    api::ContextOptions options;
+    if (info.device != nullptr) options.selection = info.device;
+    options.getInstanceProcAddr = reinterpret_cast<PFN_vkGetInstanceProcAddr>(info.getInstanceProcAddr);
+    options.validation = info.enableValidation != 0;
+    if (info.host != nullptr) {
+        options.host = api::adoptedDevice(info.host);
+        api::requireArgument(!options.validation, "info.enableValidation is the host's to decide on its own instance");
+    }
+    if (info.memoryBudgetBytes != 0) options.device.limits.heapBytes = info.memoryBudgetBytes;
+    if (info.hangLimitMs != 0) options.device.waitLimit = std::chrono::milliseconds(info.hangLimitMs);
+    options.device.lowPriority = info.mode != VULCAT_MODE_COMPUTE;
+    options.device.memory = memoryFunctions(info.memory);
+    options.device.hostAllocator = static_cast<const VkAllocationCallbacks*>(info.hostAllocator);
+    options.pipelineCache = copyBlob(info.pipelineCache, info.pipelineCacheBytes,
+                                     "info.pipelineCache is NULL but pipelineCacheBytes is not 0");
+    return options;
+}
+
 }  // namespace
+
+void VulcatContext_T::open() {
+    if (options.host) {
+        device.emplace(*options.host, options.device);
+    } else {
+        vk::InstanceOptions wanted;
+        wanted.getInstanceProcAddr = options.getInstanceProcAddr;
+        wanted.validation = options.validation;
+        if (log != nullptr) {
+            wanted.messages = [this](vk::MessageSeverity severity, std::string_view message) {
+                write(levelOf(severity), std::string(message));
+            };
+        }
+        instance.emplace(wanted);
+        const auto& devices = instance->physicalDevices();
+        const vk::DeviceChoice choice = vk::chooseDevice(devices, options.selection);
+        for (size_t i = 0; i < devices.size(); ++i) {
+            write(VULCAT_LOG_INFO, "device " + std::to_string(i) + ", " + devices[i].name + ": " + choice.reasons[i]);
+        }
+        device.emplace(*instance, devices[choice.position], options.device);
+    }
+    pipelines.emplace(*device, options.pipelineCache);
+}
+
+layers::Engine VulcatContext_T::engine() {
+    if (!pipelines) throw Error(Result::DeviceLost, "the context has no device: call vulcatRecreate");
+    return {*device, *pipelines, device->capabilities()};
+}
 
 uint32_t vulcatVersion(void) {
     return uint32_t{VULCAT_VERSION_MAJOR} << 22 | uint32_t{VULCAT_VERSION_MINOR} << 12 | uint32_t{VULCAT_VERSION_PATCH};
@@ -89,7 +139,8 @@ VulcatResult vulcatCreateContext(const VulcatContextInfo* info, VulcatContext* c
             auto made = std::make_unique<VulcatContext_T>();
             made->log = known.log;
             made->userData = known.userData;
-            openDevice(*made, known);
+            made->options = readOptions(known);
+            made->open();
             *context = made.release();
         });
     }
@@ -107,12 +158,24 @@ const char* vulcatContextErrorText(VulcatContext context) {
 
 VulcatResult vulcatContextDevice(VulcatContext context, VulcatDeviceInfo* deviceInfo) {
     return api::guardHandle(context, [&] {
-        const vk::DeviceInfo& info = context->device->info();
+        const layers::Engine engine = context->engine();
+        const vk::DeviceInfo& info = engine.device.info();
         VulcatDeviceInfo known{};
         api::copyText(info.name, known.name, sizeof known.name);
         api::copyText(info.driverName + " " + info.driverVersionText, known.driver, sizeof known.driver);
         api::copyText(info.uuidText(), known.uuid, sizeof known.uuid);
         known.memoryBytes = localMemory(info);
+        known.usedBytes = engine.device.deviceBytes();
+        known.pipelineCount = static_cast<uint32_t>(engine.pipelines.createdCount());
         api::writeStruct(known, deviceInfo, "deviceInfo");
+    });
+}
+
+VulcatResult vulcatContextBlob(VulcatContext context, VulcatBlob kind, void* data, size_t* bytes) {
+    return api::guardHandle(context, [&] {
+        api::requireArgument(bytes != nullptr, "bytes must not be NULL");
+        api::requireArgument(kind == VULCAT_BLOB_PIPELINE_CACHE, "kind is none of VulcatBlob");
+        const std::vector<std::byte> blob = context->engine().pipelines.cacheBlob();
+        api::copyOut(blob.data(), blob.size(), static_cast<std::byte*>(data), bytes, "data");
     });
 }

@@ -5,6 +5,7 @@
 #include "api/vulcat.h"
 
 #include "base/error.h"
+#include "layers/standalone_linear.h"
 #include "model/generator.h"
 #include "model/session.h"
 #include "text/streaming_decoder.h"
@@ -14,24 +15,59 @@
 #include "vk/pipeline_library.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
+#include <filesystem>
 #include <functional>
 #include <new>
 #include <optional>
 #include <string>
+#include <vector>
+
+namespace vulcat::api {
+
+/// What a context was asked for, kept to make its device again.
+struct ContextOptions {
+    std::string selection = "auto";
+    PFN_vkGetInstanceProcAddr getInstanceProcAddr = nullptr;
+    bool validation = false;
+    vk::DeviceOptions device;
+    std::optional<vk::AdoptedDevice> host;
+    std::vector<std::byte> pipelineCache;
+};
+
+/// Checks the host's struct and translates it. Errors: InvalidArgument naming the field.
+vk::AdoptedDevice adoptedDevice(const VulcatHostDevice* host);
+
+}  // namespace vulcat::api
 
 struct VulcatContext_T {
     VulcatLogFunction log = nullptr;
     void* userData = nullptr;
     std::string errorText;
-    std::optional<vulcat::vk::Instance> instance;
-    std::optional<vulcat::vk::Device> device;
+    vulcat::api::ContextOptions options;
+    std::optional<vulcat::vk::Instance> instance;  // none on the host's device
+    std::optional<vulcat::vk::Device> device;      // none after a vulcatRecreate that failed
     std::optional<vulcat::vk::PipelineLibrary> pipelines;
 
-    vulcat::layers::Engine engine() { return {*device, *pipelines, device->capabilities()}; }
+    /// Makes device and pipelines from the options.
+    void open();
+    /// Throws DeviceLost where open() has failed.
+    vulcat::layers::Engine engine();
     void write(VulcatLogLevel level, const std::string& message) const {
         if (log != nullptr) log(userData, level, message.c_str());
     }
+};
+
+struct VulcatLinear_T {
+    VulcatContext context;
+    std::filesystem::path folder;  // empty: `memory`
+    std::string site;
+    std::optional<vulcat::layers::MemoryLinear> memory;
+    vulcat::layers::StandaloneLinear::Options options;
+    std::optional<vulcat::layers::StandaloneLinear> linear;
+
+    void open();
 };
 
 struct VulcatModel_T {
@@ -123,6 +159,19 @@ void writeStruct(Struct value, Struct* out, const char* name) {
     }
     value.structSize = out->structSize;
     std::memcpy(out, &value, std::min(out->structSize, sizeof(Struct)));
+}
+
+/// Gives `count` items to a caller who gave room for *room of them, or asks for the number with out NULL.
+template <class T>
+void copyOut(const T* from, size_t count, T* out, size_t* room, const char* what) {
+    const size_t given = *room;
+    *room = count;
+    if (out == nullptr) return;
+    if (given < count) {
+        throw Error(Result::InvalidArgument, std::string(what) + " has room for " + std::to_string(given) + ", but " +
+                                                 std::to_string(count) + " are needed");
+    }
+    std::copy_n(from, count, out);
 }
 
 /// Copies text into a fixed field, cut where it is too long, always terminated.

@@ -9,19 +9,6 @@ using namespace vulcat;
 
 namespace {
 
-/// Hands `count` elements to a caller who gave room for *room of them, or asks for the number with out NULL.
-template <class T>
-void copyOut(const T* from, size_t count, T* out, size_t* room, const char* what) {
-    const size_t given = *room;
-    *room = count;
-    if (out == nullptr) return;
-    if (given < count) {
-        throw Error(Result::InvalidArgument, std::string(what) + " has room for " + std::to_string(given) + ", but " +
-                                                 std::to_string(count) + " are needed");
-    }
-    std::copy_n(from, count, out);
-}
-
 void giveText(std::string made, VulcatTextStream stream, const char** text, size_t* bytes) {
     stream->text = std::move(made);
     *text = stream->text.c_str();
@@ -75,7 +62,7 @@ VulcatResult vulcatTokenize(VulcatModel model, const char* text, size_t textByte
         api::requireArgument(text != nullptr || textBytes == 0, "text must not be NULL");
         api::requireArgument(count != nullptr, "count must not be NULL");
         const auto ids = model->tokenizer.encode(std::string_view(text, textBytes), addBos != 0);
-        copyOut(ids.data(), ids.size(), tokens, count, "tokens");
+        api::copyOut(ids.data(), ids.size(), tokens, count, "tokens");
     });
 }
 
@@ -84,7 +71,7 @@ VulcatResult vulcatDetokenize(VulcatModel model, const int32_t* tokens, size_t c
         api::requireArgument(tokens != nullptr || count == 0, "tokens must not be NULL");
         api::requireArgument(bytes != nullptr, "bytes must not be NULL");
         const std::string decoded = model->tokenizer.decode(std::span<const int32_t>(tokens, count));
-        copyOut(decoded.data(), decoded.size(), text, bytes, "text");
+        api::copyOut(decoded.data(), decoded.size(), text, bytes, "text");
     });
 }
 

@@ -2,12 +2,18 @@
 #define VULCAT_H
 /* vulcat: 4-bit LLM layers on any Vulkan device. The C interface; this header is its manual.
  *
- * The way through:
- *   vulcatCreateContext   one Vulkan device, its pipelines and memory
- *   vulcatLoadModel       a Hugging Face folder, float or baked by `vulcat calibrate`, with its tokenizer
- *   vulcatCreateSession   one conversation: a key-value cache and what a forward pass needs
- *   vulcatGenerate        text in, text out through a callback; or by hand: vulcatTokenize, vulcatSessionAppend,
- *                         vulcatSessionSample, vulcatTextStreamPush
+ * Three levels, each usable without the ones above it:
+ *   layer     vulcatCreateLinear     one quantised linear layer, from memory or from a model folder
+ *             vulcatCmdLinear        recorded into the host's own command buffer
+ *   session   vulcatLoadModel        a Hugging Face folder, float or baked by `vulcat calibrate`, with its tokenizer
+ *             vulcatCreateSession    one conversation: a key-value cache and what a forward pass needs
+ *             vulcatSessionAppend    tokens in batched forward passes
+ *             vulcatSessionSample    the next token
+ *   text      vulcatTokenize, vulcatTextStreamPush, or vulcatGenerate: text in, text out through a callback
+ *
+ * Inside an engine
+ *   vulcatQueryDevice says what to enable, the host creates its device and hands it over in VulcatHostDevice; then
+ *   everything runs on that device and its queue.
  *
  * Rules that hold everywhere
  *   Results    Every function that can fail returns VulcatResult. The sentence that belongs to the latest failure is
@@ -16,8 +22,12 @@
  *   Structs    Set structSize to sizeof the struct and zero what you do not use: zero means the default everywhere.
  *              Fields are only ever added at the end, so programs built with an older header keep working.
  *   Handles    Opaque, and freed by their vulcatDestroy..., which accepts NULL. Destroy children before parents:
- *              text streams and sessions, then models, then the context.
- *   Threads    A context and everything made from it may be used by one thread at a time. Two contexts are independent.
+ *              text streams and sessions, then models and linears, then the context.
+ *   Threads    A context and everything made from it may be used by one thread at a time. Two contexts are independent,
+ *              also on one device: there is no global state.
+ *   Vulkan     This header needs no Vulkan header. Handles of Vulkan's objects are passed as void* (VkInstance,
+ *              VkPhysicalDevice, VkDevice, VkQueue, VkCommandBuffer) and as uint64_t (VkBuffer: (uint64_t)buffer),
+ *              functions as VulcatFunction. Always the native objects, not those of a wrapping library.
  *   Text       UTF-8, given with its length in bytes; terminating zeros are not needed.
  *   Outputs    Out parameters are written only on success unless it says otherwise.
  */
@@ -41,7 +51,7 @@ extern "C" {
 #endif
 
 #define VULCAT_VERSION_MAJOR 0
-#define VULCAT_VERSION_MINOR 1
+#define VULCAT_VERSION_MINOR 2
 #define VULCAT_VERSION_PATCH 0
 
 typedef enum VulcatResult {
@@ -50,7 +60,7 @@ typedef enum VulcatResult {
     VULCAT_ERROR_INVALID_ARGUMENT = -2, /* the caller's mistake; the error text names the field */
     VULCAT_ERROR_INVALID_FILE = -3,     /* a file is missing, damaged, or disagrees with another */
     VULCAT_ERROR_NO_DEVICE = -4,        /* no Vulkan driver, or no device that can run this */
-    VULCAT_ERROR_OUT_OF_MEMORY = -5,    /* host or device memory */
+    VULCAT_ERROR_OUT_OF_MEMORY = -5,    /* host or device memory, or VulcatContextInfo.memoryBudgetBytes */
     VULCAT_ERROR_DEVICE_LOST = -6,      /* the driver gave up: destroy the context and make a new one */
     VULCAT_ERROR_WRONG_RESULT = -7,     /* a computation gave what cannot be right */
     VULCAT_ERROR_CANCELLED = -8,        /* a callback asked to stop */
@@ -66,10 +76,22 @@ typedef enum VulcatLogLevel {
     VULCAT_LOG_LEVEL_MAX_ENUM = 0x7FFFFFFF
 } VulcatLogLevel;
 
+/* Who goes first when the GPU is shared with a renderer; see vulcatSessionStep. */
+typedef enum VulcatMode {
+    VULCAT_MODE_BALANCE = 0,  /* a step works until its budget is spent and waits for its work */
+    VULCAT_MODE_GRAPHICS = 1, /* a step submits one slice and returns; there is never more than one in flight */
+    VULCAT_MODE_COMPUTE = 2,  /* the budget says when a step returns, not how long a submission may be */
+    VULCAT_MODE_MAX_ENUM = 0x7FFFFFFF
+} VulcatMode;
+
 typedef struct VulcatContext_T* VulcatContext;
+typedef struct VulcatLinear_T* VulcatLinear;
 typedef struct VulcatModel_T* VulcatModel;
 typedef struct VulcatSession_T* VulcatSession;
 typedef struct VulcatTextStream_T* VulcatTextStream;
+
+/* Any function; cast it from and to its own type. */
+typedef void (*VulcatFunction)(void);
 
 /* One line of log; `message` is zero-terminated and lives until the callback returns. */
 typedef void (*VulcatLogFunction)(void* userData, VulcatLogLevel level, const char* message);
@@ -86,7 +108,85 @@ VULCAT_API uint32_t vulcatVersion(void);
 /* A constant word for a result, "out of memory" for instance. Never NULL, also for unknown values. */
 VULCAT_API const char* vulcatResultText(VulcatResult result);
 
+/* ---- The host's device --------------------------------------------------------------------------------------------
+ * Vulkan cannot be asked what a device was created with, so the host asks first and says afterwards:
+ *
+ *     VulcatDeviceSupport support = {sizeof support};
+ *     vulcatQueryDevice(&query, &support);
+ *     ... vkCreateDevice with support.extensions, support.features and a queue of support.queueFamily ...
+ *     VulcatHostDevice host = {sizeof host};
+ *     host.capabilities = support.capabilities;
+ *
+ * vulcat needs Vulkan 1.1 and a compute queue, nothing else. All extensions and features are optional; each one left
+ * out takes its capability away and costs speed, never a result.
+ */
+enum {
+    VULCAT_CAPABILITY_STORE16 = 1 << 0,      /* storageBuffer16BitAccess */
+    VULCAT_CAPABILITY_F16 = 1 << 1,          /* shaderFloat16 */
+    VULCAT_CAPABILITY_STORE8 = 1 << 2,       /* storageBuffer8BitAccess */
+    VULCAT_CAPABILITY_I8 = 1 << 3,           /* shaderInt8 */
+    VULCAT_CAPABILITY_DOT = 1 << 4,          /* shaderIntegerDotProduct */
+    VULCAT_CAPABILITY_COOPMAT = 1 << 7,      /* cooperativeMatrix and vulkanMemoryModel */
+    VULCAT_CAPABILITY_SIZE_CONTROL = 1 << 16 /* subgroupSizeControl and computeFullSubgroups */
+};
+
+typedef struct VulcatDeviceQuery {
+    size_t structSize;
+    VulcatFunction getInstanceProcAddr; /* the host's vkGetInstanceProcAddr */
+    void* instance;                     /* VkInstance */
+    void* physicalDevice;               /* VkPhysicalDevice */
+    uint32_t apiVersion;                /* VkApplicationInfo.apiVersion of the instance; 0: Vulkan 1.1 */
+} VulcatDeviceQuery;
+
+#define VULCAT_MAX_EXTENSIONS 16
+
+typedef struct VulcatDeviceSupport {
+    size_t structSize;
+    int usable;            /* 0: vulcat cannot run on this device; `reason` says why */
+    char reason[256];      /* "" for a usable device */
+    uint32_t queueFamily;  /* best family for vulcat: compute without graphics where there is one */
+    uint32_t capabilities; /* VULCAT_CAPABILITY_... that the device offers */
+    uint32_t extensionCount;
+    const char* extensions[VULCAT_MAX_EXTENSIONS]; /* device extensions to enable for them; constant strings */
+    /* The feature structs to enable for them, as VkDeviceCreateInfo.pNext (VkPhysicalDeviceFeatures2 first). It points
+     * into this very struct, which must stay where it is meanwhile. A host with a chain of its own sets the features
+     * named at VULCAT_CAPABILITY_... there instead, since Vulkan forbids a struct twice. */
+    const void* features;
+    uint64_t featureStorage[96];
+    int offersLowPriority; /* VK_KHR_global_priority or its EXT form is there; a queue made with it should be LOW */
+} VulcatDeviceSupport;
+
+/* What the device could give and what to enable for it. Creates nothing. Returns success for an unusable device too;
+ * VULCAT_ERROR_INVALID_ARGUMENT for a missing field. Both structSize must be sizeof the struct of this header. */
+VULCAT_API VulcatResult vulcatQueryDevice(const VulcatDeviceQuery* query, VulcatDeviceSupport* support);
+
+typedef struct VulcatHostDevice {
+    size_t structSize;
+    VulcatFunction getInstanceProcAddr; /* the host's vkGetInstanceProcAddr */
+    void* instance;                     /* VkInstance */
+    void* physicalDevice;               /* VkPhysicalDevice */
+    void* device;                       /* VkDevice; stays the host's and must outlive the context */
+    uint32_t apiVersion;                /* as in VulcatDeviceQuery */
+    uint32_t queueFamily;               /* of `queue` and of the command buffers given to vulcatCmdLinear */
+    void* queue;                        /* VkQueue with compute. NULL: layers can be recorded, but nothing submitted,
+                                           so weights need memory that the host can write, and models are refused */
+    uint32_t capabilities;              /* VULCAT_CAPABILITY_... that the host did enable */
+    void (*lockQueue)(void* userData);  /* called around every use of `queue`; both may be NULL when the host never */
+    void (*unlockQueue)(void* userData); /* uses the queue at the same time from another thread */
+    void* userData;                     /* handed to both */
+} VulcatHostDevice;
+
 /* ---- Context ----------------------------------------------------------------------------------------------------- */
+
+/* The host's allocation of device memory, for engines that count or pool it. */
+typedef struct VulcatMemoryFunctions {
+    size_t structSize;
+    /* Allocates as vkAllocateMemory(device, allocateInfo, ...) would. allocateInfo is a VkMemoryAllocateInfo, *memory
+     * receives the VkDeviceMemory. Returns a VkResult. The memory is vulcat's alone from its first byte. */
+    int32_t (*allocate)(void* userData, const void* allocateInfo, uint64_t* memory);
+    void (*free)(void* userData, uint64_t memory);
+    void* userData;
+} VulcatMemoryFunctions;
 
 typedef struct VulcatContextInfo {
     size_t structSize;
@@ -96,9 +196,24 @@ typedef struct VulcatContextInfo {
     void* userData;        /* handed to `log` */
     char* errorText;       /* may be NULL; receives the zero-terminated reason when no context could be made */
     size_t errorTextSize;  /* bytes at errorText */
+
+    const VulcatHostDevice* host;        /* not NULL: work on the host's device; `device` is not looked at */
+    VulcatMode mode;                     /* first mode; for an own device also the priority of its queue: low but for
+                                            VULCAT_MODE_COMPUTE */
+    uint64_t memoryBudgetBytes;          /* device memory that vulcat may take; 0: what the device has */
+    uint32_t hangLimitMs;                /* a submission that runs longer counts as a lost device; 0: five minutes,
+                                            since software drivers compile inside submissions */
+    const VulcatMemoryFunctions* memory; /* NULL: vkAllocateMemory. Copied */
+    const void* hostAllocator;           /* const VkAllocationCallbacks* for every object; NULL: none. Must outlive
+                                            the context */
+    const void* pipelineCache;           /* NULL, or what vulcatContextBlob gave in an earlier run; anything that does
+                                            not fit device, driver and library is passed over */
+    size_t pipelineCacheBytes;
+    VulcatFunction getInstanceProcAddr; /* for an own device: the Vulkan loader or driver to use; NULL: the system's
+                                           libvulkan, opened at run time */
 } VulcatContextInfo;
 
-/* Loads the system's Vulkan loader, chooses a device and creates everything on it. */
+/* Chooses a device and creates everything on it, or works on the host's. */
 VULCAT_API VulcatResult vulcatCreateContext(const VulcatContextInfo* info, VulcatContext* context);
 VULCAT_API void vulcatDestroyContext(VulcatContext context);
 
@@ -108,14 +223,92 @@ VULCAT_API const char* vulcatContextErrorText(VulcatContext context);
 
 typedef struct VulcatDeviceInfo {
     size_t structSize;
-    char name[256];       /* as the driver says it */
-    char driver[256];     /* driver name and version */
-    char uuid[37];        /* zero-terminated, lower case, with dashes */
-    uint64_t memoryBytes; /* of the largest device-local heap */
+    char name[256];         /* as the driver says it */
+    char driver[256];       /* driver name and version */
+    char uuid[37];          /* zero-terminated, lower case, with dashes */
+    uint64_t memoryBytes;   /* of the largest device-local heap */
+    uint64_t usedBytes;     /* device memory that this context holds now */
+    uint32_t pipelineCount; /* compute pipelines made so far: it does not grow while recording, appending or stepping */
 } VulcatDeviceInfo;
 
 /* Describes the context's device. Set deviceInfo->structSize before the call. */
 VULCAT_API VulcatResult vulcatContextDevice(VulcatContext context, VulcatDeviceInfo* deviceInfo);
+
+typedef enum VulcatBlob {
+    VULCAT_BLOB_PIPELINE_CACHE = 0, /* compiled pipelines: saves the next start their compilation */
+    VULCAT_BLOB_MAX_ENUM = 0x7FFFFFFF
+} VulcatBlob;
+
+/* Bytes for the host to keep and to give to vulcatCreateContext in a later run; ask for them when all is loaded, or at
+ * the end. On entry *bytes is the room at `data`, on return the size. data NULL: only the size. */
+VULCAT_API VulcatResult vulcatContextBlob(VulcatContext context, VulcatBlob kind, void* data, size_t* bytes);
+
+/* ---- Layer: one quantised linear -------------------------------------------------------------------------------------
+ * y = W x' + b, x' = T x quantised: W [outputs, inputs] in 4 or 8 bits, T the layer's transform.
+ */
+typedef struct VulcatLinearInfo {
+    size_t structSize;
+
+    /* Either a site of a model folder, with its transform and all linears that share its input stacked:
+     * "model.layers.0.self_attn.qkv", ".self_attn.o", ".mlp.gate_up", ".mlp.down" of any layer. */
+    const char* folder; /* zero-terminated, or NULL */
+    const char* site;   /* zero-terminated */
+
+    /* Or from memory (folder NULL). Weights as floats, which are rounded here with the scale of the least squared error,
+     * or as codes with their scales. */
+    uint32_t inputs;
+    uint32_t outputs;
+    uint32_t weightBits;  /* 4 or 8 */
+    uint32_t groupSize;   /* inputs that share a scale: 32, 64, 128, or 0 for the whole row */
+    const float* weights; /* [outputs, inputs] or NULL */
+    const int8_t* codes;  /* [outputs, inputs], -8..7 for 4 bits, -127..127 for 8; read when weights is NULL */
+    const float* scales;  /* [outputs, groups], groups = ceil(inputs / groupSize); with codes */
+    const float* bias;    /* [outputs] or NULL */
+    uint32_t activationBits; /* 4, 8, or 16: not quantised; 0: 8 */
+    int activationSymmetric; /* for 4 bits: not 0 for -8..7, 0 for 0..15 with a zero point */
+
+    uint32_t maxRows;    /* rows of x in a call at most, 1..512; 0: 512 */
+    uint32_t recordings; /* recordings that may be in use at the same time, frames in flight for instance; 0: 3 */
+} VulcatLinearInfo;
+
+/* Uploads the weights and makes the pipelines. Nothing given here is read after the call but the folder, by
+ * vulcatRecreate; for that the context keeps a copy of weights from memory, in their few bits. */
+VULCAT_API VulcatResult vulcatCreateLinear(VulcatContext context, const VulcatLinearInfo* info, VulcatLinear* linear);
+/* Precondition: no submission uses it any more. */
+VULCAT_API void vulcatDestroyLinear(VulcatLinear linear);
+
+typedef struct VulcatLinearProperties {
+    size_t structSize;
+    uint32_t inputs;
+    uint32_t outputs;
+    uint32_t maxRows;
+    uint32_t offsetAlignment; /* offsets of VulcatLinearRun are multiples of it, in bytes */
+    uint32_t bufferUsage;     /* VkBufferUsageFlags that the host's buffers need */
+    uint64_t weightsBytes;    /* on the device */
+    uint64_t scratchBytes;    /* on the device, for codes and transformed inputs */
+} VulcatLinearProperties;
+
+VULCAT_API VulcatResult vulcatLinearProperties(VulcatLinear linear, VulcatLinearProperties* properties);
+
+typedef struct VulcatLinearRun {
+    size_t structSize;
+    void* commandBuffer;   /* VkCommandBuffer in recording state, outside of a render pass */
+    uint64_t input;        /* VkBuffer, float32 [rows, inputs] at inputOffset */
+    uint64_t inputOffset;  /* bytes */
+    uint64_t output;       /* VkBuffer, float32 [rows, outputs] at outputOffset; must not overlap the input */
+    uint64_t outputOffset; /* bytes */
+    uint32_t rows;         /* 1..maxRows */
+    int accumulate;        /* not 0: add to the output, a residual connection */
+} VulcatLinearRun;
+
+/* Records the layer and nothing else: no submission, no waiting, no allocation of memory, no pipeline.
+ * Barriers: the first command is a memory barrier from all commands and writes before it to compute and transfer, the
+ * last one from compute and transfer writes to all commands and accesses after it; so the input may be written and the
+ * output read by anything in the same queue without further barriers. Between queues the host synchronises.
+ * State: it binds a compute pipeline, its descriptor set 0 and push constants, which the host binds again after it.
+ * A command buffer recorded here may be submitted until the layer was recorded `recordings` more times, or is
+ * destroyed. Scratch memory is shared: submissions with the same layer run on one queue. */
+VULCAT_API VulcatResult vulcatCmdLinear(VulcatLinear linear, const VulcatLinearRun* run);
 
 /* ---- Model ------------------------------------------------------------------------------------------------------- */
 

@@ -1,7 +1,6 @@
 #include "layers/linear_source.h"
 
 #include "base/error.h"
-#include "format/quantised_matrix.h"
 
 #include <algorithm>
 #include <string>
@@ -50,6 +49,23 @@ LinearSource::LinearSource(const format::TensorStore& store, std::span<const for
     } else {
         readIntegers(store, linears, weightBits);
     }
+}
+
+LinearSource::LinearSource(const format::QuantisedMatrix& matrix, std::vector<float> bias) {
+    if (!bias.empty() && bias.size() != matrix.rows) {
+        throw Error(Result::InvalidArgument, "a bias of " + std::to_string(bias.size()) + " values for " +
+                                                 std::to_string(matrix.rows) + " outputs");
+    }
+    shape_.format = matrix.bits == 4 ? WeightFormat::Int4 : WeightFormat::Int8;
+    shape_.inputs = static_cast<uint32_t>(matrix.columns);
+    shape_.groupSize = static_cast<uint32_t>(matrix.groupSize);
+    Part& part = parts_.emplace_back();
+    part.rows = static_cast<uint32_t>(matrix.rows);
+    part.packed = matrix.packedCodes();
+    part.codes = part.packed;
+    part.scales = matrix.scales;
+    part.codeSums = matrix.codeSums;
+    part.bias = std::move(bias);
 }
 
 void LinearSource::readIntegers(const format::TensorStore& store, std::span<const format::LinearInfo> linears,

@@ -3,6 +3,7 @@
 
 #include "format/model_config.h"
 #include "format/names.h"
+#include "format/quantised_matrix.h"
 #include "format/safetensors.h"
 #include "kernels/linear_weights.h"
 
@@ -23,14 +24,18 @@ class LinearSource {
     LinearSource(const format::TensorStore& store, std::span<const format::LinearInfo> linears, int weightBits,
                  int groupSize);
 
+    /// One linear from memory, which it keeps, packed. Errors: InvalidArgument for a bias of another length.
+    LinearSource(const format::QuantisedMatrix& matrix, std::vector<float> bias);
+
     const kernels::LinearShape& shape() const { return shape_; }
     std::vector<kernels::LinearPart> parts() const;
 
   private:
     struct Part {
         uint32_t rows = 0;
-        std::span<const std::byte> codes;  ///< in the file, or in `widened`
+        std::span<const std::byte> codes;  ///< in the file, or in `widened` or `packed`
         std::vector<float> widened;
+        std::vector<std::byte> packed;
         std::vector<float> scales;
         std::vector<int32_t> codeSums;
         std::vector<float> bias;

@@ -19,6 +19,10 @@ Site::Site(const Engine& engine, WeightSink& sink, const format::TensorStore& st
              static_cast<uint32_t>(format::siteWidth(config, kind))),
       linear_(engine, sink, sourceOf(store, config, layer, kind), input_.quantises()) {}
 
+Site::Site(const Engine& engine, WeightSink& sink, const format::Transform& transform, const format::SiteRecipe& recipe,
+           const LinearSource& source)
+    : input_(engine, sink, transform, recipe), linear_(engine, sink, source, input_.quantises()) {}
+
 void Site::record(vk::Recorder& recorder, const vk::BufferView& x, const vk::BufferView& y, uint32_t rows,
                   bool accumulate, const SiteScratch& scratch) const {
     linear_.record(recorder, input_.record(recorder, x, rows, scratch), y, rows, accumulate);

@@ -14,6 +14,14 @@ class Site {
     Site(const Engine& engine, WeightSink& sink, const format::TensorStore& store, const format::ModelConfig& config,
          int layer, format::SiteKind kind);
 
+    /// From memory: the linears of `source` behind `transform`.
+    Site(const Engine& engine, WeightSink& sink, const format::Transform& transform, const format::SiteRecipe& recipe,
+         const LinearSource& source);
+
+    uint32_t inputs() const { return input_.width(); }
+    uint32_t outputs() const { return linear_.weights().outputs(); }
+    bool quantises() const { return input_.quantises(); }
+
     /// y [rows, outputs] (+)= W T x + b.
     void record(vk::Recorder& recorder, const vk::BufferView& x, const vk::BufferView& y, uint32_t rows,
                 bool accumulate, const SiteScratch& scratch) const;

@@ -2,14 +2,16 @@
 
 #include "layers/upload.h"
 
-#include "format/transform.h"
-
 namespace vulcat::layers {
 
 TransformSite::TransformSite(const Engine& engine, WeightSink& sink, const format::TensorStore& store,
                              std::string_view site, const format::SiteRecipe& recipe, uint32_t width)
-    : width_(width) {
-    const format::Transform transform = format::readTransform(store, site, recipe, width);
+    : TransformSite(engine, sink, format::readTransform(store, site, recipe, width), recipe) {}
+
+TransformSite::TransformSite(const Engine& engine, WeightSink& sink, const format::Transform& transform,
+                             const format::SiteRecipe& recipe)
+    : width_(static_cast<uint32_t>(transform.width)) {
+    const uint32_t width = width_;
     if (transform.hasBlocks()) {
         const auto block = static_cast<uint32_t>(transform.block);
         blocks_.emplace(engine.device, engine.pipelines, engine.allowed, width, block);

@@ -5,6 +5,7 @@
 
 #include "format/model_config.h"
 #include "format/safetensors.h"
+#include "format/transform.h"
 #include "kernels/block_transform.h"
 #include "kernels/mix_dense.h"
 #include "kernels/mix_hadamard.h"
@@ -34,6 +35,10 @@ class TransformSite {
     /// Errors: those of format::readTransform.
     TransformSite(const Engine& engine, WeightSink& sink, const format::TensorStore& store, std::string_view site,
                   const format::SiteRecipe& recipe, uint32_t width);
+
+    /// The same from a transform in memory, of the width it has.
+    TransformSite(const Engine& engine, WeightSink& sink, const format::Transform& transform,
+                  const format::SiteRecipe& recipe);
 
     /// x [rows, width] is only read. The result refers to x or to the scratch.
     SiteInput record(vk::Recorder& recorder, const vk::BufferView& x, uint32_t rows, const SiteScratch& scratch) const;

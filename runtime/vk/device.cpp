@@ -46,7 +46,7 @@ Device::Device(const AdoptedDevice& adopted, DeviceOptions options)
 }
 
 void Device::open(const Instance& instance) {
-    const float priority = 1.0f;
+    const float priority = options_.lowPriority ? 0.0f : 1.0f;
     VkDeviceQueueCreateInfo queue{};
     queue.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO;
     queue.queueFamilyIndex = queueFamily_;
@@ -62,16 +62,36 @@ void Device::open(const Instance& instance) {
     info.enabledExtensionCount = static_cast<uint32_t>(features.extensions().size());
     info.ppEnabledExtensionNames = features.extensions().data();
     const InstanceDispatch& vk = instance.dispatch();
-    check(vk.vkCreateDevice(info_.handle, &info, nullptr, &handle_), "opening " + info_.name);
+    check(create(vk, info), "opening " + info_.name);
     vk_ = loadDevice(vk.vkGetDeviceProcAddr, handle_);
     vk_.vkGetDeviceQueue(handle_, queueFamily_, 0, &queue_);
+}
+
+VkResult Device::create(const InstanceDispatch& vk, VkDeviceCreateInfo info) {
+    if (options_.lowPriority && !info_.lowPriorityExtension.empty()) {
+        VkDeviceQueueGlobalPriorityCreateInfoKHR low{};
+        low.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_GLOBAL_PRIORITY_CREATE_INFO_KHR;
+        low.globalPriority = VK_QUEUE_GLOBAL_PRIORITY_LOW_KHR;
+        VkDeviceQueueCreateInfo queue = *info.pQueueCreateInfos;
+        queue.pNext = &low;
+        std::vector<const char*> extensions(info.ppEnabledExtensionNames,
+                                            info.ppEnabledExtensionNames + info.enabledExtensionCount);
+        extensions.push_back(info_.lowPriorityExtension.c_str());
+        VkDeviceCreateInfo with = info;
+        with.pQueueCreateInfos = &queue;
+        with.enabledExtensionCount = static_cast<uint32_t>(extensions.size());
+        with.ppEnabledExtensionNames = extensions.data();
+        if (vk.vkCreateDevice(info_.handle, &with, allocator(), &handle_) == VK_SUCCESS) return VK_SUCCESS;
+        handle_ = VK_NULL_HANDLE;  // a system may forbid other priorities than its own: without then
+    }
+    return vk.vkCreateDevice(info_.handle, &info, allocator(), &handle_);
 }
 
 Device::~Device() {
     // A hung submission would hang the wait as well; the process is better off without either.
     if (!owned_ || abandoned_) return;
     vk_.vkDeviceWaitIdle(handle_);
-    vk_.vkDestroyDevice(handle_, nullptr);
+    vk_.vkDestroyDevice(handle_, allocator());
 }
 
 void Device::submit(VkCommandBuffer commands, VkFence fence) {
@@ -130,6 +150,26 @@ void Device::reserveDeviceBytes(uint64_t sizeBytes) {
                                              std::to_string(sizeBytes) + " more asked for");
     }
     deviceBytes_ += sizeBytes;
+}
+
+uint64_t Device::availableBytes() const {
+    uint64_t offered = 0;
+    for (const MemoryHeap& heap : info_.heaps) {
+        if (heap.deviceLocal) offered += heap.budgetBytes;
+    }
+    const uint64_t most = std::min(budgetBytes_, offered);
+    return most - std::min(most, deviceBytes_);
+}
+
+VkResult Device::allocateMemory(const VkMemoryAllocateInfo& info, VkDeviceMemory& memory) {
+    if (options_.memory.allocate) return options_.memory.allocate(info, memory);
+    return vk_.vkAllocateMemory(handle_, &info, allocator(), &memory);
+}
+
+void Device::freeMemory(VkDeviceMemory memory) noexcept {
+    if (memory == VK_NULL_HANDLE) return;
+    if (options_.memory.free) return options_.memory.free(memory);
+    vk_.vkFreeMemory(handle_, memory, allocator());
 }
 
 }  // namespace vulcat::vk

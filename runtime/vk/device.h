@@ -10,13 +10,24 @@ namespace vulcat::vk {
 
 class Recorder;
 
+/// The host's way to allocate device memory; both or neither. Neither may throw.
+struct MemoryFunctions {
+    std::function<VkResult(const VkMemoryAllocateInfo&, VkDeviceMemory&)> allocate;
+    std::function<void(VkDeviceMemory)> free;
+};
+
 struct DeviceOptions {
     CapabilitySet allowed = CapabilitySet::all();  ///< features outside are not enabled
     Limits limits = Limits::unlimited();           ///< lowers the device's limits; never raises one
-    /// False: device memory is treated as invisible to the host even where it is not, so that staging is tested everywhere.
+    /// False: device memory is treated as invisible to the host even where it is not, so that staging is tested
+    /// everywhere.
     bool mapDeviceMemory = true;
-    /// After this long a submission counts as hung: Error(DeviceLost). Generous, because software drivers compile inside.
+    /// After this long a submission counts as hung: Error(DeviceLost). Generous, because software drivers compile
+    /// inside.
     std::chrono::nanoseconds waitLimit = std::chrono::minutes(5);
+    bool lowPriority = false;  ///< own devices: lowest queue priority, and low global priority where it is offered
+    MemoryFunctions memory;    ///< empty: vkAllocateMemory and vkFreeMemory
+    const VkAllocationCallbacks* hostAllocator = nullptr;  ///< for every object; must outlive the Device
 };
 
 /// A device that the host application made. Its handles stay the host's and must outlive the Device.
@@ -45,7 +56,7 @@ class Device {
     Device& operator=(const Device&) = delete;
 
     const DeviceInfo& info() const { return info_; }
-    const Limits& limits() const { return limits_; }             ///< after lowering
+    const Limits& limits() const { return limits_; }              ///< after lowering
     CapabilitySet capabilities() const { return capabilities_; }  ///< what kernels should use: recommended and allowed
     CapabilitySet enabled() const { return enabled_; }  ///< what modules may use: adds DOT that is not accelerated
     bool subgroupSizeControl() const { return subgroupSizeControl_; }
@@ -68,7 +79,13 @@ class Device {
 
     const DeviceDispatch& dispatch() const { return vk_; }
     VkDevice handle() const { return handle_; }
+    const VkAllocationCallbacks* allocator() const { return options_.hostAllocator; }
+    bool hasQueue() const { return queue_ != VK_NULL_HANDLE; }  ///< false: nothing can be submitted
     uint32_t queueFamily() const { return queueFamily_; }
+
+    /// Device memory, from the host where it gave functions for it. For Buffer.
+    VkResult allocateMemory(const VkMemoryAllocateInfo& info, VkDeviceMemory& memory);
+    void freeMemory(VkDeviceMemory memory) noexcept;
 
     /// A hung submission still owns its objects: after that nothing on this device is destroyed, only forgotten.
     bool abandoned() const { return abandoned_; }
@@ -77,9 +94,12 @@ class Device {
     void reserveDeviceBytes(uint64_t sizeBytes);
     void releaseDeviceBytes(uint64_t sizeBytes) { deviceBytes_ -= sizeBytes; }
     uint64_t deviceBytes() const { return deviceBytes_; }  ///< allocated now with intent Device or DeviceVisible
+    /// What may still be allocated: of the caller's budget, or else of what the driver says about its device heaps.
+    uint64_t availableBytes() const;
 
   private:
     void open(const Instance& instance);
+    VkResult create(const InstanceDispatch& vk, VkDeviceCreateInfo info);
 
     DeviceInfo info_;
     Limits limits_;

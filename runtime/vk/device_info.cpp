@@ -85,6 +85,26 @@ void readQueueFamily(const InstanceDispatch& vk, DeviceInfo& info) {
     if (bits == 0) info.limits.timestampPeriodNs = 0;
 }
 
+/// Which extension, if any, gives a queue of the chosen family a low global priority.
+void readGlobalPriority(const InstanceDispatch& vk, DeviceInfo& info) {
+    const bool khr = info.hasExtension(VK_KHR_GLOBAL_PRIORITY_EXTENSION_NAME);
+    const bool ext = info.hasExtension(VK_EXT_GLOBAL_PRIORITY_EXTENSION_NAME) &&
+                     info.hasExtension(VK_EXT_GLOBAL_PRIORITY_QUERY_EXTENSION_NAME);
+    if ((!khr && !ext) || !info.queueFamily) return;
+    uint32_t count = 0;
+    vk.vkGetPhysicalDeviceQueueFamilyProperties2(info.handle, &count, nullptr);
+    std::vector<VkQueueFamilyProperties2> families(
+        count, makeStruct<VkQueueFamilyProperties2>(VK_STRUCTURE_TYPE_QUEUE_FAMILY_PROPERTIES_2));
+    auto offered = makeStruct<VkQueueFamilyGlobalPriorityPropertiesKHR>(
+        VK_STRUCTURE_TYPE_QUEUE_FAMILY_GLOBAL_PRIORITY_PROPERTIES_KHR);
+    if (*info.queueFamily >= count) return;
+    families[*info.queueFamily].pNext = &offered;
+    vk.vkGetPhysicalDeviceQueueFamilyProperties2(info.handle, &count, families.data());
+    auto* end = offered.priorities + std::min<uint32_t>(offered.priorityCount, VK_MAX_GLOBAL_PRIORITY_SIZE_KHR);
+    if (std::find(offered.priorities, end, VK_QUEUE_GLOBAL_PRIORITY_LOW_KHR) == end) return;
+    info.lowPriorityExtension = khr ? VK_KHR_GLOBAL_PRIORITY_EXTENSION_NAME : VK_EXT_GLOBAL_PRIORITY_EXTENSION_NAME;
+}
+
 void readMemory(const InstanceDispatch& vk, DeviceInfo& info) {
     auto budget = makeStruct<VkPhysicalDeviceMemoryBudgetPropertiesEXT>(
         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT);
@@ -268,6 +288,7 @@ DeviceInfo describeDevice(const InstanceDispatch& vk, VkPhysicalDevice handle, u
     readIdentity(properties, info);
     readLimits(base.limits, properties.maintenance, info.limits);
     readQueueFamily(vk, info);
+    readGlobalPriority(vk, info);
     readMemory(vk, info);
     readCapabilities(vk, properties, version, info);
     applyQuirks(info);

@@ -19,7 +19,8 @@ const char* toString(DeviceType type);
 
 struct MemoryHeap {
     uint64_t sizeBytes = 0;
-    uint64_t budgetBytes = 0;  ///< what the driver thinks this process may use (clamped to size); equals size if unknown
+    uint64_t budgetBytes =
+        0;  ///< what the driver thinks this process may use (clamped to size); equals size if unknown
     bool deviceLocal = false;
     bool hostVisible = false;
 };
@@ -51,8 +52,9 @@ struct DeviceInfo {
     std::vector<CoopmatShape> coopmatShapes;
     std::vector<MemoryHeap> heaps;
     VkPhysicalDeviceMemoryProperties memory{};
-    bool subgroupSizeControl = false;  ///< a pipeline may demand its subgroup size and full subgroups
+    bool subgroupSizeControl = false;     ///< a pipeline may demand its subgroup size and full subgroups
     std::optional<uint32_t> queueFamily;  ///< the family used: compute without graphics before compute with graphics
+    std::string lowPriorityExtension;     ///< to enable for a queue of low global priority; empty: not offered
     std::vector<std::string> extensions;  ///< device extensions present, sorted
     std::vector<std::string> quirks;      ///< one sentence for each entry of the quirk table that applied
     std::string unusableBecause;          ///< empty: usable
@@ -67,6 +69,7 @@ struct DeviceInfo {
 
 /// Asks the driver for everything above and applies the quirk table. Never throws for a device that merely lacks
 /// something: that becomes `unusableBecause`.
-DeviceInfo describeDevice(const InstanceDispatch& vk, VkPhysicalDevice handle, uint32_t index, uint32_t instanceVersion);
+DeviceInfo describeDevice(const InstanceDispatch& vk, VkPhysicalDevice handle, uint32_t index,
+                          uint32_t instanceVersion);
 
 }  // namespace vulcat::vk

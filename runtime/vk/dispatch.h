@@ -21,6 +21,7 @@
     X(vkGetPhysicalDeviceMemoryProperties2) \
     X(vkGetPhysicalDeviceFormatProperties) \
     X(vkGetPhysicalDeviceQueueFamilyProperties) \
+    X(vkGetPhysicalDeviceQueueFamilyProperties2) \
     X(vkCreateDevice) \
     X(vkGetDeviceProcAddr)
 
@@ -77,6 +78,7 @@
     X(vkCmdBindDescriptorSets) \
     X(vkCmdPushConstants) \
     X(vkCmdDispatch) \
+    X(vkCmdDispatchBase) \
     X(vkCmdCopyBuffer) \
     X(vkCmdFillBuffer) \
     X(vkCmdPipelineBarrier) \

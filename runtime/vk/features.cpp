@@ -1,6 +1,7 @@
 #include "vk/features.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace vulcat::vk {
 
@@ -46,6 +47,30 @@ CapabilitySet FeatureChain::present() const {
     add(Capability::Dot, dot_.shaderIntegerDotProduct != 0);
     add(Capability::Coopmat, coopmat_.cooperativeMatrix != 0 && memoryModel_.vulkanMemoryModel != 0);
     return set;
+}
+
+const void* FeatureChain::copyInto(std::span<uint64_t> storage) const {
+    uint64_t* at = storage.data();
+    VkBaseOutStructure* last = nullptr;
+    const auto copy = [&](const auto& part, bool linked) {
+        const size_t words = (sizeof part + sizeof(uint64_t) - 1) / sizeof(uint64_t);
+        if (!linked) return true;
+        if (static_cast<size_t>(storage.data() + storage.size() - at) < words) return false;
+        std::memcpy(at, &part, sizeof part);
+        auto* base = reinterpret_cast<VkBaseOutStructure*>(at);
+        base->pNext = nullptr;
+        if (last != nullptr) last->pNext = base;
+        last = base;
+        at += words;
+        return true;
+    };
+    const bool fits = copy(head_, true) && copy(store16_, store16_.storageBuffer16BitAccess != 0) &&
+                      copy(store8_, store8_.storageBuffer8BitAccess != 0) &&
+                      copy(small_, small_.shaderFloat16 != 0 || small_.shaderInt8 != 0) &&
+                      copy(dot_, dot_.shaderIntegerDotProduct != 0) && copy(size_, size_.subgroupSizeControl != 0) &&
+                      copy(memoryModel_, memoryModel_.vulkanMemoryModel != 0) &&
+                      copy(coopmat_, coopmat_.cooperativeMatrix != 0);
+    return fits ? storage.data() : nullptr;
 }
 
 void FeatureChain::need(uint32_t coreSince, const char* extension) {

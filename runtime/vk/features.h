@@ -28,6 +28,9 @@ class FeatureChain {
 
     /// Sets exactly the bits for this set, for vkCreateDevice.
     void enable(CapabilitySet set, bool sizeControl);
+    /// Copies the chain, as enable() set it, into the caller's storage and returns its head; null when there is no
+    /// room.
+    const void* copyInto(std::span<uint64_t> storage) const;
     /// Extensions to enable for what enable() set.
     const std::vector<const char*>& extensions() const { return enabledExtensions_; }
 

@@ -68,7 +68,7 @@ VkDeviceMemory allocate(Device& device, uint64_t sizeBytes, const std::vector<ui
         info.allocationSize = sizeBytes;
         info.memoryTypeIndex = type;
         VkDeviceMemory memory = VK_NULL_HANDLE;
-        result = device.dispatch().vkAllocateMemory(device.handle(), &info, nullptr, &memory);
+        result = device.allocateMemory(info, memory);
         chosen = type;
         if (result == VK_SUCCESS) return memory;
     }
@@ -101,7 +101,7 @@ Buffer::Buffer(Device& device, VkDeviceSize sizeBytes, MemoryIntent intent) : de
     info.usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT |
                  VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
     try {
-        check(vk.vkCreateBuffer(device.handle(), &info, nullptr, &view_.buffer), "creating a buffer");
+        check(vk.vkCreateBuffer(device.handle(), &info, device.allocator(), &view_.buffer), "creating a buffer");
         view_.size = sizeBytes;
         VkMemoryRequirements needs{};
         vk.vkGetBufferMemoryRequirements(device.handle(), view_.buffer, &needs);
@@ -152,8 +152,8 @@ void Buffer::release() noexcept {
     device_->releaseDeviceBytes(accountedBytes_);
     accountedBytes_ = 0;
     if (device_->abandoned()) return;
-    device_->dispatch().vkDestroyBuffer(device_->handle(), view_.buffer, nullptr);
-    device_->dispatch().vkFreeMemory(device_->handle(), memory_, nullptr);
+    device_->dispatch().vkDestroyBuffer(device_->handle(), view_.buffer, device_->allocator());
+    device_->freeMemory(memory_);
 }
 
 TexelView::TexelView(Device& device, BufferView view) : device_(&device), view_(view) {
@@ -174,12 +174,13 @@ TexelView::TexelView(Device& device, BufferView view) : device_(&device), view_(
     info.format = VK_FORMAT_R32G32B32A32_UINT;
     info.offset = view.offset;
     info.range = view.size;
-    check(device.dispatch().vkCreateBufferView(device.handle(), &info, nullptr, &handle_), "creating a texel view");
+    check(device.dispatch().vkCreateBufferView(device.handle(), &info, device.allocator(), &handle_),
+          "creating a texel view");
 }
 
 TexelView::~TexelView() {
     if (device_ == nullptr || device_->abandoned()) return;
-    device_->dispatch().vkDestroyBufferView(device_->handle(), handle_, nullptr);
+    device_->dispatch().vkDestroyBufferView(device_->handle(), handle_, device_->allocator());
 }
 
 TexelView::TexelView(TexelView&& other) noexcept

@@ -113,17 +113,18 @@ PipelineLibrary::PipelineLibrary(Device& device, std::span<const std::byte> cach
     info.initialDataSize = payload.size();
     info.pInitialData = payload.data();
     const DeviceDispatch& vk = device.dispatch();
-    if (!payload.empty()) cacheHit_ = vk.vkCreatePipelineCache(device.handle(), &info, nullptr, &cache_) == VK_SUCCESS;
+    if (!payload.empty())
+        cacheHit_ = vk.vkCreatePipelineCache(device.handle(), &info, device.allocator(), &cache_) == VK_SUCCESS;
     if (cacheHit_) return;
     info.initialDataSize = 0;
     info.pInitialData = nullptr;
-    check(vk.vkCreatePipelineCache(device.handle(), &info, nullptr, &cache_), "creating a pipeline cache");
+    check(vk.vkCreatePipelineCache(device.handle(), &info, device.allocator(), &cache_), "creating a pipeline cache");
 }
 
 PipelineLibrary::~PipelineLibrary() {
     if (device_.abandoned()) return;
     for (auto& [key, pipeline] : pipelines_) destroy(*pipeline);
-    device_.dispatch().vkDestroyPipelineCache(device_.handle(), cache_, nullptr);
+    device_.dispatch().vkDestroyPipelineCache(device_.handle(), cache_, device_.allocator());
 }
 
 const shaders::Module& PipelineLibrary::module(std::string_view name) const {
@@ -174,7 +175,7 @@ void PipelineLibrary::createLayout(Pipeline& pipeline) {
     set.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO;
     set.bindingCount = static_cast<uint32_t>(bindings.size());
     set.pBindings = bindings.data();
-    check(vk.vkCreateDescriptorSetLayout(device_.handle(), &set, nullptr, &pipeline.setLayout),
+    check(vk.vkCreateDescriptorSetLayout(device_.handle(), &set, device_.allocator(), &pipeline.setLayout),
           "creating a set layout");
     const VkPushConstantRange push{VK_SHADER_STAGE_COMPUTE_BIT, 0, pipeline.pushBytes};
     VkPipelineLayoutCreateInfo layout{};
@@ -183,7 +184,7 @@ void PipelineLibrary::createLayout(Pipeline& pipeline) {
     layout.pSetLayouts = &pipeline.setLayout;
     layout.pushConstantRangeCount = pipeline.pushBytes > 0 ? 1 : 0;
     layout.pPushConstantRanges = &push;
-    check(vk.vkCreatePipelineLayout(device_.handle(), &layout, nullptr, &pipeline.layout),
+    check(vk.vkCreatePipelineLayout(device_.handle(), &layout, device_.allocator(), &pipeline.layout),
           "creating a pipeline layout");
 }
 
@@ -213,9 +214,10 @@ void PipelineLibrary::createPipeline(Pipeline& pipeline, const PipelineSpec& spe
     code.codeSize = source.words.size_bytes();
     code.pCode = source.words.data();
     const std::string what = "creating the pipeline of shader module " + pipeline.module;
-    check(vk.vkCreateShaderModule(device_.handle(), &code, nullptr, &info.stage.module), what);
-    const VkResult result = vk.vkCreateComputePipelines(device_.handle(), cache_, 1, &info, nullptr, &pipeline.handle);
-    vk.vkDestroyShaderModule(device_.handle(), info.stage.module, nullptr);
+    check(vk.vkCreateShaderModule(device_.handle(), &code, device_.allocator(), &info.stage.module), what);
+    const VkResult result =
+        vk.vkCreateComputePipelines(device_.handle(), cache_, 1, &info, device_.allocator(), &pipeline.handle);
+    vk.vkDestroyShaderModule(device_.handle(), info.stage.module, device_.allocator());
     check(result, what);
     // Drivers have returned success and no pipeline.
     if (pipeline.handle == VK_NULL_HANDLE) throw Error(Result::Failure, what + " failed: the driver gave none");
@@ -223,9 +225,9 @@ void PipelineLibrary::createPipeline(Pipeline& pipeline, const PipelineSpec& spe
 
 void PipelineLibrary::destroy(Pipeline& pipeline) noexcept {
     const DeviceDispatch& vk = device_.dispatch();
-    vk.vkDestroyPipeline(device_.handle(), pipeline.handle, nullptr);
-    vk.vkDestroyPipelineLayout(device_.handle(), pipeline.layout, nullptr);
-    vk.vkDestroyDescriptorSetLayout(device_.handle(), pipeline.setLayout, nullptr);
+    vk.vkDestroyPipeline(device_.handle(), pipeline.handle, device_.allocator());
+    vk.vkDestroyPipelineLayout(device_.handle(), pipeline.layout, device_.allocator());
+    vk.vkDestroyDescriptorSetLayout(device_.handle(), pipeline.setLayout, device_.allocator());
 }
 
 std::vector<std::byte> PipelineLibrary::cacheBlob() const {

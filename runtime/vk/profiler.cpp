@@ -12,12 +12,13 @@ Profiler::Profiler(Device& device, uint32_t maxDispatches) : device_(device), ca
     info.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO;
     info.queryType = VK_QUERY_TYPE_TIMESTAMP;
     info.queryCount = 2 * capacity_;
-    check(device.dispatch().vkCreateQueryPool(device.handle(), &info, nullptr, &pool_), "creating a query pool");
+    check(device.dispatch().vkCreateQueryPool(device.handle(), &info, device.allocator(), &pool_),
+          "creating a query pool");
     labels_.reserve(capacity_);
 }
 
 Profiler::~Profiler() {
-    if (!device_.abandoned()) device_.dispatch().vkDestroyQueryPool(device_.handle(), pool_, nullptr);
+    if (!device_.abandoned()) device_.dispatch().vkDestroyQueryPool(device_.handle(), pool_, device_.allocator());
 }
 
 void Profiler::begin(VkCommandBuffer commands) {

@@ -28,7 +28,7 @@ VkDescriptorPool createPool(Device& device) {
     info.poolSizeCount = 2;
     info.pPoolSizes = sizes;
     VkDescriptorPool pool = VK_NULL_HANDLE;
-    check(device.dispatch().vkCreateDescriptorPool(device.handle(), &info, nullptr, &pool),
+    check(device.dispatch().vkCreateDescriptorPool(device.handle(), &info, device.allocator(), &pool),
           "creating a descriptor pool");
     return pool;
 }
@@ -41,7 +41,8 @@ Recorder::Recorder(Device& device, Hazards hazards) : device_(device), hazards_(
         VkCommandPoolCreateInfo pool{};
         pool.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO;
         pool.queueFamilyIndex = device.queueFamily();
-        check(vk.vkCreateCommandPool(device.handle(), &pool, nullptr, &commandPool_), "creating a command pool");
+        check(vk.vkCreateCommandPool(device.handle(), &pool, device.allocator(), &commandPool_),
+              "creating a command pool");
         VkCommandBufferAllocateInfo buffer{};
         buffer.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO;
         buffer.commandPool = commandPool_;
@@ -50,7 +51,7 @@ Recorder::Recorder(Device& device, Hazards hazards) : device_(device), hazards_(
         check(vk.vkAllocateCommandBuffers(device.handle(), &buffer, &own_), "creating a command buffer");
         VkFenceCreateInfo fence{};
         fence.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO;
-        check(vk.vkCreateFence(device.handle(), &fence, nullptr, &fence_), "creating a fence");
+        check(vk.vkCreateFence(device.handle(), &fence, device.allocator(), &fence_), "creating a fence");
     } catch (...) {
         release();
         throw;
@@ -69,9 +70,9 @@ Recorder::~Recorder() {
 void Recorder::release() noexcept {
     if (device_.abandoned()) return;
     const DeviceDispatch& vk = device_.dispatch();
-    for (VkDescriptorPool pool : pools_) vk.vkDestroyDescriptorPool(device_.handle(), pool, nullptr);
-    vk.vkDestroyFence(device_.handle(), fence_, nullptr);
-    vk.vkDestroyCommandPool(device_.handle(), commandPool_, nullptr);
+    for (VkDescriptorPool pool : pools_) vk.vkDestroyDescriptorPool(device_.handle(), pool, device_.allocator());
+    vk.vkDestroyFence(device_.handle(), fence_, device_.allocator());
+    vk.vkDestroyCommandPool(device_.handle(), commandPool_, device_.allocator());
 }
 
 void Recorder::begin() {

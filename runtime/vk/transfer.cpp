@@ -19,8 +19,8 @@ Uploader::~Uploader() {
         // Lost or given up; the caller heard of it when it asked for finish(), or does not care.
     }
     if (device_.abandoned() || pool_ == VK_NULL_HANDLE) return;
-    for (Half& half : halves_) device_.dispatch().vkDestroyFence(device_.handle(), half.fence, nullptr);
-    device_.dispatch().vkDestroyCommandPool(device_.handle(), pool_, nullptr);
+    for (Half& half : halves_) device_.dispatch().vkDestroyFence(device_.handle(), half.fence, device_.allocator());
+    device_.dispatch().vkDestroyCommandPool(device_.handle(), pool_, device_.allocator());
 }
 
 void Uploader::prepare() {
@@ -31,7 +31,7 @@ void Uploader::prepare() {
         info.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO;
         info.flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT;
         info.queueFamilyIndex = device_.queueFamily();
-        check(vk.vkCreateCommandPool(device_.handle(), &info, nullptr, &pool_), "creating a command pool");
+        check(vk.vkCreateCommandPool(device_.handle(), &info, device_.allocator(), &pool_), "creating a command pool");
     }
     for (Half& half : halves_) {
         VkCommandBufferAllocateInfo buffer{};
@@ -45,7 +45,7 @@ void Uploader::prepare() {
         VkFenceCreateInfo fence{};
         fence.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO;
         if (half.fence == VK_NULL_HANDLE) {
-            check(vk.vkCreateFence(device_.handle(), &fence, nullptr, &half.fence), "creating a fence");
+            check(vk.vkCreateFence(device_.handle(), &fence, device_.allocator(), &half.fence), "creating a fence");
         }
     }
     staging_.emplace_back(device_, 2 * halfBytes_, MemoryIntent::Upload);
