@@ -26,7 +26,7 @@ struct DeviceOptions {
     /// inside.
     std::chrono::nanoseconds waitLimit = std::chrono::minutes(5);
     bool lowPriority = false;  ///< own devices: lowest queue priority, and low global priority where it is offered
-    MemoryFunctions memory;    ///< empty: vkAllocateMemory and vkFreeMemory
+    MemoryFunctions memory{};  ///< empty: vkAllocateMemory and vkFreeMemory
     const VkAllocationCallbacks* hostAllocator = nullptr;  ///< for every object; must outlive the Device
 };
 
