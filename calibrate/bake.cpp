@@ -2,6 +2,7 @@
 
 #include "format/atomic_file.h"
 #include "format/mapped_file.h"
+#include "format/model_config.h"
 
 #include "base/error.h"
 
@@ -12,8 +13,6 @@ namespace vulcat::calibrate {
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr size_t kConfigLimit = size_t{16} << 20;
 
 /// What belongs to a model folder besides tensors and config.json.
 constexpr const char* kCompanions[] = {"generation_config.json",
@@ -45,7 +44,7 @@ nlohmann::ordered_json siteJson(const format::SiteRecipe& recipe) {
 void writeConfig(const fs::path& folder, const OutputParts& parts, const Report& report) {
     const fs::path source = parts.source->folder() / "config.json";
     nlohmann::ordered_json config =
-        nlohmann::ordered_json::parse(format::readTextFile(source, kConfigLimit), nullptr, false);
+        nlohmann::ordered_json::parse(format::readTextFile(source, format::kMaxConfigBytes), nullptr, false);
     if (!config.is_object()) throw Error(Result::InvalidFile, source.string() + ": is not a JSON object");
     if (!parts.sites.empty()) {
         nlohmann::ordered_json quantization = report.recipe;

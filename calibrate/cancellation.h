@@ -31,7 +31,7 @@ MatrixD reordered(const MatrixD& h, const ColumnOrder& order);
 struct CancellationFactor {
     MatrixD unitLower;         ///< M; zeros above the diagonal
     Eigen::VectorXd diagonal;  ///< d = diag(L), positive
-    Damping damping;           ///< what H needed to have a factor
+    AddedDamping damping;           ///< what H needed to have a factor
 };
 
 /// The factor of a covariance that is in the order of positions already. Errors: see dampedCholesky.

@@ -1,15 +1,12 @@
 #include "calibrate/fingerprint.h"
 
 #include "format/mapped_file.h"
+#include "format/model_config.h"
 
 #include <array>
 #include <cstring>
 
 namespace vulcat::calibrate {
-
-namespace {
-constexpr size_t kConfigLimit = size_t{16} << 20;  // bytes; as much as any config.json may have
-}
 
 void Hasher::add(uint64_t word) {
     state_ = (state_ ^ word) * 0xFF51AFD7ED558CCDu;
@@ -45,7 +42,7 @@ std::string fingerprint(const nlohmann::json& recipe, uint64_t seed, const forma
     Hasher hasher;
     hasher.add(recipe.dump());
     hasher.add(seed);
-    hasher.add(format::readTextFile(store.folder() / "config.json", kConfigLimit));
+    hasher.add(format::readTextFile(store.folder() / "config.json", format::kMaxConfigBytes));
     for (const format::TensorView& tensor : store.tensors()) {
         hasher.add(tensor.name);
         hasher.add(format::dtypeName(tensor.dtype));

@@ -26,7 +26,7 @@ inline constexpr int32_t kUnclipped = 1 << 30;
 
 struct GptqResult {
     CodeMatrix codes;  ///< [N, K]
-    Damping damping;
+    AddedDamping damping;
     std::vector<Eigen::Index> deadColumns;  ///< inputs that were never seen other than 0: rounded to nearest
 };
 

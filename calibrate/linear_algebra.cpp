@@ -63,7 +63,7 @@ void eliminatePanel(MatrixD& a, Index first, Index width, int threads) {
     });
 }
 
-void solveRight(const MatrixD& lower, MatrixD& b, CBLAS_TRANSPOSE transpose, int threads) {
+void solveRightAs(const MatrixD& lower, MatrixD& b, CBLAS_TRANSPOSE transpose, int threads) {
     const SerialBlas serial;
     forTiles(b.rows(), threads, [&](Index row, Index rows) {
         cblas_dtrsm(CblasRowMajor, CblasRight, CblasLower, transpose, CblasNonUnit, size(rows), size(b.cols()), 1.0,
@@ -110,10 +110,10 @@ bool choleskyLower(MatrixD& a, int threads) {
 }
 
 void solveRightTransposed(const MatrixD& lower, MatrixD& b, int threads) {
-    solveRight(lower, b, CblasTrans, threads);
+    solveRightAs(lower, b, CblasTrans, threads);
 }
 void solveRight(const MatrixD& lower, MatrixD& b, int threads) {
-    solveRight(lower, b, CblasNoTrans, threads);
+    solveRightAs(lower, b, CblasNoTrans, threads);
 }
 
 void solveUnitLeft(const MatrixD& unitLower, MatrixD& b, int threads) {
@@ -132,7 +132,7 @@ MatrixD inverseFromFactor(const MatrixD& lower, int threads) {
     return inverse;
 }
 
-Damping dampedCholesky(MatrixD& h, double relative, int threads) {
+AddedDamping dampedCholesky(MatrixD& h, double relative, int threads) {
     if (h.rows() != h.cols())
         throw Error(Result::InvalidArgument,
                     "a covariance must be square, not " + std::to_string(h.rows()) + " x " + std::to_string(h.cols()));
@@ -141,7 +141,7 @@ Damping dampedCholesky(MatrixD& h, double relative, int threads) {
     const Index n = h.rows();
     const Eigen::VectorXd diagonal = h.diagonal();
     const double mean = n > 0 ? diagonal.mean() : 0;
-    Damping damping;
+    AddedDamping damping;
     if (!(mean > 0)) {
         h.setIdentity();
         damping.added = 1;
@@ -165,7 +165,7 @@ MatrixD geometricMean(MatrixD a, MatrixD b, double relative, int threads) {
     if (a.rows() != b.rows()) throw Error(Result::InvalidArgument, "a geometric mean needs matrices of equal size");
     const auto dampInPlace = [&](MatrixD& matrix) {
         MatrixD factor = matrix;
-        const Damping damping = dampedCholesky(factor, relative, threads);
+        const AddedDamping damping = dampedCholesky(factor, relative, threads);
         if (!(matrix.diagonal().sum() > 0)) matrix.setZero();
         matrix.diagonal().array() += damping.added;
         return logDiagonal(factor);

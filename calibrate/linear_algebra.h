@@ -29,7 +29,7 @@ void solveUnitLeft(const MatrixD& unitLower, MatrixD& b, int threads);
 MatrixD inverseFromFactor(const MatrixD& lower, int threads);
 
 /// What was added to the diagonal to make a Cholesky factor exist.
-struct Damping {
+struct AddedDamping {
     double added = 0;  ///< absolute
     int attempts = 1;  ///< rungs of the ladder that were tried; more than 1 is worth a line in a report
 };
@@ -38,7 +38,7 @@ struct Damping {
 /// starts at relative * mean(diag h) and grows tenfold until the factor exists, which covers every positive
 /// semidefinite matrix with its rounding errors. A matrix without any positive mean diagonal (nothing was seen) gives
 /// the identity. Errors: InvalidArgument when h is not square or holds NaN or infinity.
-Damping dampedCholesky(MatrixD& h, double relative, int threads);
+AddedDamping dampedCholesky(MatrixD& h, double relative, int threads);
 
 /// The geometric mean A # B = A^1/2 (A^-1/2 B A^-1/2)^1/2 A^1/2 of two symmetric positive definite matrices, as the
 /// limit of A <- (A + B)/2, B <- 2 A (A + B)^-1 B with both scaled to equal determinants each round: quadratic

@@ -195,7 +195,7 @@ void checkArguments(const Matrix& w, const MatrixD& covariance, const WaterSicOp
 
 struct Prepared {
     MatrixD hessian;  ///< damped, in the order of positions: what outputs are measured by
-    Damping damping;
+    AddedDamping damping;
     MatrixD weights;            ///< what is to be approximated under it, by columns
     CancellationFactor factor;  ///< of the Hessian, with shrinkage of the Hessian plus delta I
     double delta = 0;           ///< 0 without shrinkage

@@ -45,7 +45,7 @@ struct WaterSicResult {
     std::vector<float> columnScales;        ///< [K]; 0 for dead inputs
     std::vector<float> rowScales;           ///< [N]
     std::vector<Eigen::Index> deadColumns;  ///< in ascending order
-    Damping damping;
+    AddedDamping damping;
     double step = 0;         ///< c
     double codeBits = 0;     ///< bits a weight of the codes under their column models
     double sideBits = 0;     ///< bits a weight of scales, models and the list of dead columns

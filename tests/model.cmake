@@ -13,7 +13,10 @@ endif()
 
 # The C header is C99 to the letter, for a program that knows nothing else of vulcat.
 enable_language(C)
-vulcat_test(NAME api_test SOURCES api_test.cpp api_c99.c api_readme_example.cpp LIBS vulcat_api ${CMAKE_DL_LIBS} GPU)
+add_library(vulcat_api_c99 STATIC api_c99.c)
+target_link_libraries(vulcat_api_c99 PRIVATE vulcat_api vulcat_flags)
 set_source_files_properties(api_c99.c PROPERTIES COMPILE_OPTIONS "-std=c99;-pedantic;-Werror")
-set_source_files_properties(api_readme_example.cpp PROPERTIES COMPILE_OPTIONS "-std=c++17;-pedantic;-Werror")
+vulcat_test(NAME api_test SOURCES api_test.cpp api_readme_example.cpp LIBS vulcat_api vulcat_api_c99 ${CMAKE_DL_LIBS} GPU)
+set_source_files_properties(api_readme_example.cpp PROPERTIES COMPILE_OPTIONS "-std=c++17;-pedantic;-Werror"
+  SKIP_PRECOMPILE_HEADERS ON SKIP_UNITY_BUILD_INCLUSION ON)
 vulcat_test(NAME api_host_test SOURCES api_host_test.cpp LIBS vulcat_api vulcat_format vulcat_test_gpu GPU)

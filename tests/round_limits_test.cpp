@@ -20,11 +20,6 @@ constexpr Index kRows = 4096;
 constexpr Index kColumns = 128;
 constexpr double kEntropyConstant = 2 * std::numbers::pi * std::numbers::e;
 
-const ColumnModels& models() {
-    static const ColumnModels shared;
-    return shared;
-}
-
 /// The step that gives `rate` bits at high rate.
 double stepFor(const MatrixD& covariance, double rate) {
     const Eigen::VectorXd diagonal = factorDiagonal(covariance);
@@ -50,7 +45,7 @@ Point waterSicPoint(const Matrix& w, const MatrixD& covariance, double rate) {
     options.searchShare = 1;
     const double sideBits = (16.0 * kRows + 24.0 * kColumns) / (double{kRows} * kColumns);
     options.rate = rate + sideBits;
-    const WaterSicResult result = waterSic(w, covariance, models(), options);
+    const WaterSicResult result = waterSic(w, covariance, vulcat::test::columnModels(), options);
     return {result.codeBits, distortion(w, result.dequantised(), covariance)};
 }
 
@@ -70,7 +65,7 @@ GptqPoint gptqPoint(const Matrix& w, const MatrixD& covariance, double rate) {
     double bits = 0;
     for (Index i = 0; i < codes.cols(); ++i) {
         const Eigen::VectorXi column = codes.col(i);
-        bits += models().choose({column.data(), static_cast<size_t>(column.size())}).bits;
+        bits += vulcat::test::columnModels().choose({column.data(), static_cast<size_t>(column.size())}).bits;
     }
     const Matrix back = codes.cast<float>() * static_cast<float>(step);
     // GPTQ begins with the first column, cancellation with the last.
@@ -113,9 +108,9 @@ TEST_CASE("ordering columns by descending variance is what keeps the gap small a
     const Matrix w = gaussianMatrix(rng, kRows, kColumns);
     const MatrixD covariance = covariances(rng, kColumns)[2].matrix;
     WaterSicOptions options = limitOptions(stepFor(covariance, 1.5));
-    const WaterSicResult ordered = waterSic(w, covariance, models(), options);
+    const WaterSicResult ordered = waterSic(w, covariance, vulcat::test::columnModels(), options);
     options.orderByVariance = false;
-    const WaterSicResult natural = waterSic(w, covariance, models(), options);
+    const WaterSicResult natural = waterSic(w, covariance, vulcat::test::columnModels(), options);
     const auto gapOf = [&](const WaterSicResult& result) {
         return gap({result.codeBits, distortion(w, result.dequantised(), covariance)}, covariance);
     };
@@ -186,7 +181,7 @@ TEST_CASE("the column models cost within 0.02 bit of the columns' own entropy") 
     const Matrix w = gaussianMatrix(rng, kRows, kColumns);
     const MatrixD covariance = covariances(rng, kColumns)[2].matrix;
     for (const double rate : {1.5, 2.0, 3.0, 4.0}) {
-        const WaterSicResult result = waterSic(w, covariance, models(), limitOptions(stepFor(covariance, rate)));
+        const WaterSicResult result = waterSic(w, covariance, vulcat::test::columnModels(), limitOptions(stepFor(covariance, rate)));
         // An entropy measured on N samples of S symbols is too small by (S - 1) / (2 N ln 2).
         double bias = 0;
         for (Index i = 0; i < kColumns; ++i) {

@@ -49,7 +49,7 @@ TEST_CASE("a matrix that is not positive has no factor, and the ladder gives it 
             CHECK_FALSE(choleskyLower(copy, 2));
         }
         const MatrixD before = h;
-        const Damping damping = dampedCholesky(h, 0, 2);
+        const AddedDamping damping = dampedCholesky(h, 0, 2);
         CHECK(damping.added >= 0);
         CHECK(h.allFinite());
         CHECK(h.diagonal().minCoeff() > 0);
@@ -63,7 +63,7 @@ TEST_CASE("a matrix that is not positive has no factor, and the ladder gives it 
 TEST_CASE("an indefinite matrix climbs the ladder, NaN is refused") {
     MatrixD h = MatrixD::Identity(40, 40);
     h(3, 4) = h(4, 3) = 3;
-    const Damping damping = dampedCholesky(h, 1e-3, 2);
+    const AddedDamping damping = dampedCholesky(h, 1e-3, 2);
     CHECK(damping.attempts > 1);
     CHECK(damping.added > 2);
     MatrixD bad = MatrixD::Identity(4, 4);

@@ -1,6 +1,8 @@
 // The entropy coder: exact round trips, cost near the model's entropy, random access, and bytes from strangers.
 #include "calibrate/rans.h"
 
+#include "round_support.h"
+
 #include "support/rng.h"
 
 #include "base/error.h"
@@ -18,11 +20,6 @@ using namespace vulcat::calibrate;
 using vulcat::Error;
 using vulcat::Result;
 using vulcat::test::Rng;
-
-const ColumnModels& models() {
-    static const ColumnModels shared;
-    return shared;
-}
 
 /// Rounded Gaussians, columns with widths spread evenly in octaves over low..high.
 std::vector<int32_t> gaussianCodes(Rng& rng, uint32_t rows, uint32_t columns, double low, double high) {
@@ -48,8 +45,8 @@ std::vector<Code> decodeAll(const CodedMatrix& coded) {
 }
 
 void checkRoundTrip(const std::vector<int32_t>& codes, uint32_t rows, uint32_t columns, uint32_t rowsPerChunk) {
-    const std::vector<std::byte> bytes = encodeMatrix(codes, rows, columns, models(), rowsPerChunk);
-    const CodedMatrix coded(bytes, models());
+    const std::vector<std::byte> bytes = encodeMatrix(codes, rows, columns, vulcat::test::columnModels(), rowsPerChunk);
+    const CodedMatrix coded(bytes, vulcat::test::columnModels());
     CHECK(coded.rows() == rows);
     CHECK(coded.columns() == columns);
     CHECK(decodeAll<int32_t>(coded) == codes);
@@ -86,8 +83,8 @@ TEST_CASE("codes no Gaussian would give come back too") {
 TEST_CASE("a chunk decodes alone, into int8 too") {
     Rng rng(3);
     const std::vector<int32_t> codes = gaussianCodes(rng, 100, 21, 0.2, 20);
-    const std::vector<std::byte> bytes = encodeMatrix(codes, 100, 21, models(), 16);
-    const CodedMatrix coded(bytes, models());
+    const std::vector<std::byte> bytes = encodeMatrix(codes, 100, 21, vulcat::test::columnModels(), 16);
+    const CodedMatrix coded(bytes, vulcat::test::columnModels());
     REQUIRE(coded.chunks() == 7);
     for (const uint32_t chunk : {6u, 2u, 0u, 3u}) {
         std::vector<int8_t> out(size_t{coded.chunkRows(chunk)} * 21);
@@ -134,7 +131,7 @@ TEST_CASE("coded bytes with all side information are within 0.02 bit a weight of
     constexpr uint32_t kColumns = 2048;
     for (const double sigma : {1.0, 16.0}) {
         const std::vector<int32_t> codes = gaussianCodes(rng, kRows, kColumns, 0.5 * sigma, 2 * sigma);
-        const std::vector<std::byte> bytes = encodeMatrix(codes, kRows, kColumns, models());
+        const std::vector<std::byte> bytes = encodeMatrix(codes, kRows, kColumns, vulcat::test::columnModels());
         const double weights = double{kRows} * kColumns;
         // bf16 scales of rows and columns belong to the side information of the whole.
         const double scales = 16.0 * (kRows + kColumns) / weights;
@@ -155,7 +152,7 @@ TEST_CASE("the model's tables are the same on every machine") {
         codes[i] = static_cast<int32_t>(rng.integer(-width, width) + rng.integer(-width, width)) / 4;
     }
     uint64_t hash = 1469598103934665603u;
-    for (const std::byte byte : encodeMatrix(codes, 64, 60, models(), 32))
+    for (const std::byte byte : encodeMatrix(codes, 64, 60, vulcat::test::columnModels(), 32))
         hash = (hash ^ std::to_integer<uint64_t>(byte)) * 1099511628211u;
     CHECK(hash == 4223702643254054842u);
 }
@@ -165,7 +162,7 @@ bool accepted(std::span<const std::byte> bytes) {
     const std::unique_ptr<std::byte[]> exact(new std::byte[bytes.size()]);
     std::copy(bytes.begin(), bytes.end(), exact.get());
     try {
-        const CodedMatrix coded({exact.get(), bytes.size()}, models());
+        const CodedMatrix coded({exact.get(), bytes.size()}, vulcat::test::columnModels());
         // What a loader does: it knows the shape and allocates for that alone.
         if (coded.rows() != 37 || coded.columns() != 12) return false;
         decodeAll<int8_t>(coded);
@@ -179,7 +176,7 @@ bool accepted(std::span<const std::byte> bytes) {
 TEST_CASE("truncated, altered and invented bytes are refused or decoded, never more") {
     Rng rng(6);
     const std::vector<int32_t> codes = gaussianCodes(rng, 37, 12, 0.3, 20);
-    const std::vector<std::byte> bytes = encodeMatrix(codes, 37, 12, models(), 8);
+    const std::vector<std::byte> bytes = encodeMatrix(codes, 37, 12, vulcat::test::columnModels(), 8);
     REQUIRE(accepted(bytes));
     for (size_t length = 0; length < bytes.size(); ++length) CHECK_FALSE(accepted({bytes.data(), length}));
     std::vector<std::byte> longer = bytes;
@@ -209,8 +206,8 @@ TEST_CASE("truncated, altered and invented bytes are refused or decoded, never m
 
 TEST_CASE("codes that cannot be coded are refused") {
     const std::vector<int32_t> wide{kMaxCode + 1, 0};
-    CHECK_THROWS_AS(encodeMatrix(wide, 2, 1, models()), Error);
-    CHECK_THROWS_AS(encodeMatrix(wide, 3, 1, models()), Error);
+    CHECK_THROWS_AS(encodeMatrix(wide, 2, 1, vulcat::test::columnModels()), Error);
+    CHECK_THROWS_AS(encodeMatrix(wide, 3, 1, vulcat::test::columnModels()), Error);
 }
 
 }  // namespace

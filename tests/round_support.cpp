@@ -9,6 +9,11 @@
 
 namespace vulcat::test {
 
+const calibrate::ColumnModels& columnModels() {
+    static const calibrate::ColumnModels shared;
+    return shared;
+}
+
 Matrix gaussianMatrix(Rng& rng, Index rows, Index columns) {
     Matrix w(rows, columns);
     for (Index i = 0; i < w.size(); ++i) w.data()[i] = static_cast<float>(rng.gaussian());

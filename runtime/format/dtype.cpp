@@ -6,13 +6,13 @@ namespace vulcat::format {
 
 namespace {
 
-struct Entry {
+struct DTypeEntry {
     std::string_view name;
     uint64_t bytes;
 };
 
 // In the order of the enumeration.
-constexpr std::array<Entry, 15> kEntries = {{{"BOOL", 1},
+constexpr std::array<DTypeEntry, 15> kEntries = {{{"BOOL", 1},
                                              {"U8", 1},
                                              {"I8", 1},
                                              {"F8_E5M2", 1},

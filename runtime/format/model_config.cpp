@@ -13,7 +13,6 @@ namespace vulcat::format {
 
 namespace {
 
-constexpr size_t kMaxConfigBytes = 100'000'000;
 constexpr int64_t kMaxWidth = 1 << 20;
 constexpr int64_t kMaxCount = 1 << 24;
 constexpr int64_t kMaxLayers = 1024;

@@ -1,6 +1,7 @@
 #pragma once
 // What config.json (and generation_config.json) of a Hugging Face folder say about a Llama model.
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -9,6 +10,9 @@
 #include <vector>
 
 namespace vulcat::format {
+
+/// A config.json above this is refused before it is parsed.
+inline constexpr size_t kMaxConfigBytes = 100'000'000;
 
 /// `rope_scaling` of type llama3: frequencies whose wavelength exceeds originalMaxPosition / lowFreqFactor are divided
 /// by `factor`, those below originalMaxPosition / highFreqFactor stay, between the two they are interpolated.

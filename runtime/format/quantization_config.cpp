@@ -10,7 +10,7 @@ namespace vulcat::format {
 namespace {
 
 constexpr int kFormatVersion = 1;
-constexpr int64_t kMaxWidth = 1 << 20;
+constexpr int64_t kWidestTransform = 1 << 20;
 
 bool isBits(int64_t bits) {
     return bits == 4 || bits == 8 || bits == 16;
@@ -31,9 +31,9 @@ SiteRecipe parseSite(const JsonFields& fields) {
     recipe.activationBits = static_cast<int>(activationBits);
     recipe.groupSize = static_cast<int>(groupSize);
     recipe.activationSymmetric = fields.boolean("activation_symmetric", false);
-    recipe.block = static_cast<int>(fields.integer("block", 0, kMaxWidth, 0));
-    recipe.mixOrder = static_cast<int>(fields.integer("mix_order", 1, kMaxWidth, 1));
-    recipe.mixStride = static_cast<int>(fields.integer("mix_stride", 1, kMaxWidth, 1));
+    recipe.block = static_cast<int>(fields.integer("block", 0, kWidestTransform, 0));
+    recipe.mixOrder = static_cast<int>(fields.integer("mix_order", 1, kWidestTransform, 1));
+    recipe.mixStride = static_cast<int>(fields.integer("mix_stride", 1, kWidestTransform, 1));
     return recipe;
 }
 

@@ -21,7 +21,7 @@ constexpr size_t kMaxDimensions = 8;
 // A tensor is at most 15 values; what is left is for metadata.
 constexpr JsonLimits kHeaderLimits = {.depth = 32, .values = 2'000'000};
 
-struct Entry {
+struct HeaderEntry {
     std::string name;
     DType dtype = DType::U8;
     std::vector<uint64_t> shape;
@@ -47,13 +47,13 @@ uint64_t unsignedValue(const nlohmann::json& value, const JsonFields& fields, co
     return value.get<uint64_t>();
 }
 
-Entry readEntry(const std::string& name, const nlohmann::json& value, const std::string& file, uint64_t dataBytes) {
+HeaderEntry readEntry(const std::string& name, const nlohmann::json& value, const std::string& file, uint64_t dataBytes) {
     if (name.empty() || name.size() > kMaxNameBytes) {
         throw Error(Result::InvalidFile,
                     file + ": a tensor name of " + std::to_string(name.size()) + " bytes (1 to 512 are allowed)");
     }
     const JsonFields fields(value, file + ": tensor " + name);
-    Entry entry;
+    HeaderEntry entry;
     entry.name = name;
     const std::optional<DType> dtype = parseDType(fields.text("dtype"));
     if (!dtype) fields.fail("dtype", "names no known type: " + fields.text("dtype").substr(0, 40));
@@ -89,12 +89,12 @@ std::map<std::string, std::string> readMetadata(const nlohmann::json& value, con
 
 // Sorted by offset, each tensor must begin where the one before ended, and the last end at the end of the file: that
 // excludes holes, overlaps and bytes that no tensor owns, and an empty tensor inside another one.
-void requireContiguous(std::vector<Entry>& entries, const std::string& file, uint64_t dataBytes) {
-    std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+void requireContiguous(std::vector<HeaderEntry>& entries, const std::string& file, uint64_t dataBytes) {
+    std::sort(entries.begin(), entries.end(), [](const HeaderEntry& a, const HeaderEntry& b) {
         return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
     });
     uint64_t end = 0;
-    for (const Entry& entry : entries) {
+    for (const HeaderEntry& entry : entries) {
         if (entry.begin != end) {
             throw Error(Result::InvalidFile, file + ": tensor " + entry.name + ": \"data_offsets\" begin at " +
                                                  std::to_string(entry.begin) + ", the tensor before ends at " +
@@ -118,7 +118,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
     if (!root.is_object()) throw Error(Result::InvalidFile, where + ": the header must be a JSON object");
 
     if (root.size() > kMaxTensors + 1) throw Error(Result::InvalidFile, where + ": more than 65536 tensors");
-    std::vector<Entry> entries;
+    std::vector<HeaderEntry> entries;
     for (const auto& item : root.items()) {
         if (item.key() == "__metadata__") {
             metadata_ = readMetadata(item.value(), where);
@@ -130,7 +130,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
     requireContiguous(entries, where, data.size());
 
     names_.reserve(entries.size());
-    for (Entry& entry : entries) {
+    for (HeaderEntry& entry : entries) {
         names_.push_back(std::move(entry.name));
         tensors_.push_back(
             {names_.back(), entry.dtype, std::move(entry.shape), data.subspan(entry.begin, entry.end - entry.begin)});

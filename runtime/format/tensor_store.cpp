@@ -11,7 +11,7 @@ namespace {
 
 constexpr size_t kMaxIndexBytes = 100'000'000;
 constexpr size_t kMaxShards = 4096;
-constexpr size_t kMaxTensors = 1'000'000;
+constexpr size_t kMaxTensorsOfAllShards = 1'000'000;
 
 // Only names of files in the folder itself: an index must not lead the reader anywhere else.
 bool isPlainName(const std::string& name) {
@@ -66,7 +66,7 @@ void TensorStore::addFile(const std::filesystem::path& path) {
                         path.string() + ": tensor " + std::string(tensor.name) + " is in another shard too");
         }
         tensors_.push_back(tensor);
-        if (tensors_.size() > kMaxTensors) throw Error(Result::InvalidFile, path.string() + ": too many tensors");
+        if (tensors_.size() > kMaxTensorsOfAllShards) throw Error(Result::InvalidFile, path.string() + ": too many tensors");
     }
 }
 

@@ -14,7 +14,7 @@
 namespace vulcat::kernels {
 namespace {
 
-constexpr Variant kVariants[] = {
+constexpr Variant kAttentionVariants[] = {
     {"attention", {}, 0},
     {"attention_subgroup", {vk::Capability::Subgroup}, 1},
     {"attention_texel", {vk::Capability::Subgroup, vk::Capability::Texel}, 2},
@@ -32,7 +32,7 @@ Attention::Attention(vk::Device& device, vk::PipelineLibrary& library, const vk:
         throw Error(Result::InvalidArgument, "the number of key heads must divide the number of heads");
     }
     const uint32_t lanes = weightLanes(device);
-    const Variant& variant = choose(kVariants, rowCapabilities(laneCapabilities(device, allowed), shape.headDim));
+    const Variant& variant = choose(kAttentionVariants, rowCapabilities(laneCapabilities(device, allowed), shape.headDim));
     const bool subgroup = variant.required.contains(vk::Capability::Subgroup);
     const auto tile = [&](uint32_t queries, uint32_t keys) {
         vk::PipelineSpec spec;

@@ -13,7 +13,7 @@
 namespace vulcat::kernels {
 namespace {
 
-constexpr Variant kVariants[] = {
+constexpr Variant kBlockTransformVariants[] = {
     {"block_transform", {}, 0},
     {"block_transform_subgroup", {vk::Capability::Subgroup}, 1},
     {"block_transform_texel", {vk::Capability::Subgroup, vk::Capability::Texel}, 2},
@@ -27,7 +27,7 @@ BlockTransform::BlockTransform(vk::Device& device, vk::PipelineLibrary& library,
     : device_(device), width_(width), block_(std::min(block, width)), lanes_(weightLanes(device)) {
     if (width == 0 || block == 0)
         throw Error(Result::InvalidArgument, "a block transform needs a width and a block size");
-    const Variant& variant = choose(kVariants, rowCapabilities(laneCapabilities(device, allowed), width_ | block_));
+    const Variant& variant = choose(kBlockTransformVariants, rowCapabilities(laneCapabilities(device, allowed), width_ | block_));
     const bool subgroup = variant.required.contains(vk::Capability::Subgroup);
     const auto tile = [&](uint32_t rows) {
         // No wider than a block: outputs of different blocks read different inputs.

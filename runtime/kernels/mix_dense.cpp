@@ -15,7 +15,7 @@ namespace {
 
 constexpr uint32_t kOutputs = 8;  // i an invocation computes
 
-constexpr Variant kVariants[] = {
+constexpr Variant kMixDenseVariants[] = {
     {"mix_dense", {}, 0},
     {"mix_dense_texel", {vk::Capability::Texel}, 1},
 };
@@ -43,7 +43,7 @@ MixDense::MixDense(vk::Device& device, vk::PipelineLibrary& library, const vk::C
                                                  std::to_string(stride) + " does not fit a width of " +
                                                  std::to_string(width));
     }
-    const Variant& variant = choose(kVariants, rowCapabilities(allowed, width));
+    const Variant& variant = choose(kMixDenseVariants, rowCapabilities(allowed, width));
     one_ = {pipelineFor(library, variant, localSize_, 1), 1};
     many_ = {pipelineFor(library, variant, localSize_, 4), 4};
 }

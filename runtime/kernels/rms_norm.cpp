@@ -10,7 +10,7 @@
 namespace vulcat::kernels {
 namespace {
 
-constexpr Variant kVariants[] = {
+constexpr Variant kRmsNormVariants[] = {
     {"rms_norm", {}, 0},
     {"rms_norm_texel", {vk::Capability::Texel}, 1},
 };
@@ -20,7 +20,7 @@ constexpr Variant kVariants[] = {
 RmsNorm::RmsNorm(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed, uint32_t width,
                  float epsilon)
     : device_(device), width_(width), epsilon_(epsilon) {
-    const Variant& variant = choose(kVariants, rowCapabilities(allowed, width));
+    const Variant& variant = choose(kRmsNormVariants, rowCapabilities(allowed, width));
     vk::PipelineSpec spec;
     spec.module = variant.module;
     spec.constants = {defaultLocalSize(device), width % 4 == 0};

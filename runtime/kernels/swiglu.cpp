@@ -12,7 +12,7 @@
 namespace vulcat::kernels {
 namespace {
 
-constexpr Variant kVariants[] = {
+constexpr Variant kSwigluVariants[] = {
     {"swiglu", {}, 0},
     {"swiglu_texel", {vk::Capability::Texel}, 1},
 };
@@ -21,7 +21,7 @@ constexpr Variant kVariants[] = {
 
 SwiGlu::SwiGlu(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed, uint32_t width)
     : device_(device), width_(width), localSize_(defaultLocalSize(device)) {
-    const Variant& variant = choose(kVariants, rowCapabilities(allowed, width));
+    const Variant& variant = choose(kSwigluVariants, rowCapabilities(allowed, width));
     vk::PipelineSpec spec;
     spec.module = variant.module;
     spec.constants = {localSize_, width % 4 == 0};

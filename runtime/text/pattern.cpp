@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t kMaxExpressionBytes = 65'536;
 // Real patterns need a handful of steps for a word. A hostile one is stopped after about a millisecond a match.
-constexpr uint32_t kMaxSteps = 200'000;
+constexpr uint32_t kMatchLimit = 200'000;
 constexpr uint32_t kMaxHeapKiB = 16 * 1024;
 // \C matches one byte: it would cut characters in two, and matching trusts the text to be whole characters.
 constexpr uint32_t kOptions = PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C;
@@ -58,7 +58,7 @@ Pattern::Pattern(const std::string& expression) {
                                              std::to_string(offset) + ": " + messageOf(number));
     }
     Code code{owned(compiled), owned(pcre2_match_context_create(nullptr))};
-    pcre2_set_match_limit(code.context.get(), kMaxSteps);
+    pcre2_set_match_limit(code.context.get(), kMatchLimit);
     pcre2_set_heap_limit(code.context.get(), kMaxHeapKiB);
     // Without a just-in-time compiler on this machine matching is slower and otherwise the same.
     pcre2_jit_compile(code.code.get(), PCRE2_JIT_COMPLETE);

@@ -10,7 +10,7 @@ namespace {
 
 using format::JsonFields;
 
-constexpr size_t kMaxSteps = 64;
+constexpr size_t kMaxListedSteps = 64;
 constexpr size_t kMaxReplacementBytes = 16;
 
 // GPT-2's pattern, which a ByteLevel step means by use_regex.
@@ -28,7 +28,7 @@ std::vector<JsonFields> stepsOf(const JsonFields& root, const char* name, const 
     const JsonFields object = root.object(name);
     if (object.text("type") != "Sequence") return {object};
     const nlohmann::json& array = object.array(list);
-    if (array.size() > kMaxSteps) object.fail(list, "lists more than 64 steps");
+    if (array.size() > kMaxListedSteps) object.fail(list, "lists more than 64 steps");
     for (const nlohmann::json& step : array) steps.emplace_back(step, object.where());
     return steps;
 }

@@ -5,7 +5,7 @@
 namespace vulcat::vk {
 namespace {
 
-constexpr char kMagic[8] = {'V', 'U', 'L', 'C', 'A', 'T', 'P', 'C'};
+constexpr char kCacheMagic[8] = {'V', 'U', 'L', 'C', 'A', 'T', 'P', 'C'};
 constexpr uint32_t kVersion = 1;
 
 struct Header {
@@ -23,7 +23,7 @@ static_assert(sizeof(Header) == 64, "the layout stated in the header file has no
 
 Header makeHeader(const DeviceInfo& info, uint64_t modulesHash, std::span<const std::byte> payload) {
     Header header{};
-    std::memcpy(header.magic, kMagic, sizeof kMagic);
+    std::memcpy(header.magic, kCacheMagic, sizeof kCacheMagic);
     header.version = kVersion;
     header.vendorId = info.vendorId;
     header.deviceId = info.deviceId;

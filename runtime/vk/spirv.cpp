@@ -9,7 +9,7 @@ namespace vulcat::vk {
 namespace {
 
 // Numbers of the SPIR-V specification, as far as they are read here.
-constexpr uint32_t kMagic = 0x07230203;
+constexpr uint32_t kSpirvMagic = 0x07230203;
 enum Op : uint32_t {
     OpEntryPoint = 15,
     OpExecutionMode = 16,
@@ -74,7 +74,7 @@ using Words = std::span<const uint32_t>;
 class Reader {
   public:
     Reader(Words words, Words constants) : constants_(constants) {
-        if (words.size() < 5 || words[0] != kMagic) reject("no SPIR-V header");
+        if (words.size() < 5 || words[0] != kSpirvMagic) reject("no SPIR-V header");
         size_t at = 5;
         while (at < words.size()) {
             const uint32_t length = words[at] >> 16;

@@ -18,7 +18,7 @@
 namespace vulcat::cli {
 namespace {
 
-struct Arguments {
+struct BenchArguments {
     std::filesystem::path folder;
     std::string device = "auto";
     std::string format = "md";
@@ -49,7 +49,7 @@ double seconds(const std::function<void()>& work) {
 }
 
 /// Adds a row: median, and the standard deviation, of tokens/s over the repetitions; one run before does not count.
-void measure(Table& table, const Arguments& a, const std::string& test, uint32_t tokens, const std::function<void()>& run) {
+void measure(Table& table, const BenchArguments& a, const std::string& test, uint32_t tokens, const std::function<void()>& run) {
     run();
     std::vector<double> rates;
     for (uint32_t i = 0; i < a.repetitions; ++i) {
@@ -75,7 +75,7 @@ void printProfile(vk::Profiler& profiler, const std::string& format) {
     std::fputs((format == "md" ? "\n" + table.markdown() : table.format(format)).c_str(), format == "md" ? stdout : stderr);
 }
 
-int benchModel(const Arguments& a) {
+int benchModel(const BenchArguments& a) {
     if (a.folder.empty()) throw Error(Result::InvalidArgument, "give MODEL_DIR, or --kernels to measure single kernels");
     OpenDevice device(a.device);
     const GpuModel gpu(device, a.folder);
@@ -106,7 +106,7 @@ int benchModel(const Arguments& a) {
     return kExitOk;
 }
 
-int benchKernelList(const Arguments& a) {
+int benchKernelList(const BenchArguments& a) {
     KernelBenchOptions options;
     for (const std::string& shape : a.shapes) options.shapes.push_back(parseKernelShape(shape));
     options.rows = a.rows;
@@ -119,23 +119,23 @@ int benchKernelList(const Arguments& a) {
 
 }  // namespace
 
-void addBenchCommand(CLI::App& app, Action& chosen) {
-    auto* command = app.add_subcommand("bench", "Measure a model's tokens/s, or single kernels in ms, GB/s and GOP/s");
-    auto a = std::make_shared<Arguments>();
-    command->add_option("MODEL_DIR", a->folder, "Model folder, float or calibrated");
-    command->add_option("-d,--device", a->device, "auto, or an index, a UUID, or part of a name of `vulcat devices`")->capture_default_str();
-    command->add_option("-p,--n-prompt", a->prompt, "Tokens of the prompt test (pp); 0: leave it out")->capture_default_str();
-    command->add_option("-n,--n-gen", a->generate, "Tokens of the generation test (tg); 0: leave it out")->capture_default_str();
-    command->add_option("-r,--repetitions", a->repetitions, "Runs of each test; the median is printed")->check(CLI::Range(1, 1000))->capture_default_str();
-    command->add_flag("--profile", a->profile, "Also print each kernel's time in generation");
-    command->add_flag("--kernels", a->kernels, "Measure single kernels instead of a model");
-    command->add_option("--shapes", a->shapes, "With --kernels: OUTPUTSxINPUTS, ...")->delimiter(',')->capture_default_str();
-    command->add_option("--rows", a->rows, "With --kernels: tokens at once, M, ...")->delimiter(',')->check(CLI::Range(1, 512))->capture_default_str();
-    command->add_option("--types", a->types, "With --kernels: w4a4, w4a8, w4a16, w8a8, w8a16, w16a16, with -g32, -g64 or -g128 for group scales")
-        ->delimiter(',')->capture_default_str();
-    command->add_option("--seconds", a->seconds, "With --kernels: seconds of measuring each entry")->check(CLI::Range(0.0, 60.0))->capture_default_str();
-    command->add_option("-o,--output,--format", a->format, "Output format")->check(CLI::IsMember({"md", "csv", "json"}))->capture_default_str();
-    command->callback([a, &chosen] { chosen = [a] { return a->kernels ? benchKernelList(*a) : benchModel(*a); }; });
+void addBenchCommand(CommandLine& line) {
+    Command command = line.command("bench", "Measure a model's tokens/s, or single kernels in ms, GB/s and GOP/s");
+    auto a = std::make_shared<BenchArguments>();
+    command.option("MODEL_DIR", a->folder, "Model folder, float or calibrated");
+    command.option("-d,--device", a->device, "auto, or an index, a UUID, or part of a name of `vulcat devices`");
+    command.option("-p,--n-prompt", a->prompt, "Tokens of the prompt test (pp); 0: leave it out");
+    command.option("-n,--n-gen", a->generate, "Tokens of the generation test (tg); 0: leave it out");
+    command.option("-r,--repetitions", a->repetitions, "Runs of each test; the median is printed").range(1, 1000);
+    command.flag("--profile", a->profile, "Also print each kernel's time in generation");
+    command.flag("--kernels", a->kernels, "Measure single kernels instead of a model");
+    command.option("--shapes", a->shapes, "With --kernels: OUTPUTSxINPUTS, ...").commas();
+    command.option("--rows", a->rows, "With --kernels: tokens at once, M, ...").commas().range(1, 512);
+    command.option("--types", a->types, "With --kernels: w4a4, w4a8, w4a16, w8a8, w8a16, w16a16, with -g32, -g64 or -g128 for group scales")
+        .commas();
+    command.option("--seconds", a->seconds, "With --kernels: seconds of measuring each entry").range(0.0, 60.0);
+    command.option("-o,--output,--format", a->format, "Output format").oneOf({"md", "csv", "json"});
+    command.action([a] { return a->kernels ? benchKernelList(*a) : benchModel(*a); });
 }
 
 }  // namespace vulcat::cli

@@ -107,13 +107,13 @@ int listDevices(const std::string& selection, const std::string& format) {
 
 }  // namespace
 
-void addDevicesCommand(CLI::App& app, Action& chosen) {
-    auto* command = app.add_subcommand("devices", "List Vulkan devices, what they can do, and which one is chosen");
+void addDevicesCommand(CommandLine& line) {
+    Command command = line.command("devices", "List Vulkan devices, what they can do, and which one is chosen");
     auto selection = std::make_shared<std::string>("auto");
     auto format = std::make_shared<std::string>("text");
-    command->add_option("-d,--device", *selection, "auto, or an index, a UUID, or part of a name: show whether it would be chosen")->capture_default_str();
-    command->add_option("--format", *format, "Output format")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
-    command->callback([selection, format, &chosen] { chosen = [selection, format] { return listDevices(*selection, *format); }; });
+    command.option("-d,--device", *selection, "auto, or an index, a UUID, or part of a name: show whether it would be chosen");
+    command.option("--format", *format, "Output format").oneOf({"text", "json"});
+    command.action([selection, format] { return listDevices(*selection, *format); });
 }
 
 }  // namespace vulcat::cli

@@ -19,7 +19,7 @@
 namespace vulcat::cli {
 namespace {
 
-struct Arguments {
+struct EvalArguments {
     calibrate::EvaluateOptions options;
     std::filesystem::path base;
     std::string device = "auto";
@@ -72,7 +72,7 @@ void evaluateSequence(std::span<const int32_t> sequence, SequenceLogits& model, 
     }
 }
 
-calibrate::EvaluationResult evaluateOnDevice(const Arguments& a) {
+calibrate::EvaluationResult evaluateOnDevice(const EvalArguments& a) {
     const format::ModelConfig config = format::readModelConfig(a.options.modelDir);
     const text::Tokenizer tokenizer(a.options.modelDir);
     const std::vector<calibrate::Sequence> sequences = calibrate::readSequences(a.options.texts, tokenizer, config.maxPositions);
@@ -95,7 +95,7 @@ calibrate::EvaluationResult evaluateOnDevice(const Arguments& a) {
     return evaluation.result();
 }
 
-calibrate::EvaluationResult evaluateOnCpu(const Arguments& a) {
+calibrate::EvaluationResult evaluateOnCpu(const EvalArguments& a) {
     ProgressLine line;
     return calibrate::evaluate(a.options, [&](const calibrate::ProgressUpdate& u) { line.update(u.stage, u.done, u.total, u.remainingSeconds); });
 }
@@ -134,7 +134,7 @@ void printJson(const calibrate::EvaluationResult& r) {
     std::puts(json.dump(2).c_str());
 }
 
-int evaluateModel(const Arguments& a) {
+int evaluateModel(const EvalArguments& a) {
     const calibrate::EvaluationResult result = a.cpu ? evaluateOnCpu(a) : evaluateOnDevice(a);
     if (a.format == "json")
         printJson(result);
@@ -145,30 +145,30 @@ int evaluateModel(const Arguments& a) {
 
 }  // namespace
 
-void addEvalCommand(CLI::App& app, Action& chosen) {
-    auto* command = app.add_subcommand("eval", "Negative log-likelihood and perplexity on a text, and divergence from a base model");
-    auto a = std::make_shared<Arguments>();
+void addEvalCommand(CommandLine& line) {
+    Command command = line.command("eval", "Negative log-likelihood and perplexity on a text, and divergence from a base model");
+    auto a = std::make_shared<EvalArguments>();
     calibrate::EvaluateOptions& o = a->options;
     o.texts.seqLen = 2048;
     o.stop = &interrupted;
-    command->add_option("MODEL_DIR", o.modelDir, "Model folder, float or calibrated")->required();
-    command->add_option("-f,--text", o.texts.files, "Text to predict, UTF-8; several files may follow")->required();
-    command->add_option("--base", a->base, "The float model to compare with: KL divergence and same top token");
-    command->add_option("--separator", o.texts.separator, "What stands between texts in a file; none: one long text cut into windows");
-    auto* samples = command->add_option("--samples", o.texts.samples, "Sequences to use, from the start; 0: all")->check(CLI::NonNegativeNumber)->capture_default_str();
-    command->add_option("--last", a->last, "Use this many sequences from the end instead")->excludes(samples)->check(CLI::PositiveNumber);
-    command->add_option("--seq-len", o.texts.seqLen, "Tokens in a sequence at most (and never more than the model's context)")->check(CLI::Range(2, 1 << 20))->capture_default_str();
-    command->add_option("-d,--device", a->device, "auto, or an index, a UUID, or part of a name of `vulcat devices`")->capture_default_str();
-    command->add_flag("--cpu", a->cpu, "Use the calibrator's own decoder on the CPU instead of a Vulkan device");
-    command->add_option("-t,--threads", o.threads, "CPU threads of --cpu; 0: one a core")->check(CLI::Range(0, 1024))->capture_default_str();
-    command->add_option("--format", a->format, "Output format")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
-    command->callback([a, &chosen] {
+    command.option("MODEL_DIR", o.modelDir, "Model folder, float or calibrated").required();
+    command.option("-f,--text", o.texts.files, "Text to predict, UTF-8; several files may follow").required();
+    command.option("--base", a->base, "The float model to compare with: KL divergence and same top token");
+    command.option("--separator", o.texts.separator, "What stands between texts in a file; none: one long text cut into windows");
+    const Argument samples = command.option("--samples", o.texts.samples, "Sequences to use, from the start; 0: all").atLeastZero();
+    command.option("--last", a->last, "Use this many sequences from the end instead").excludes(samples).positive();
+    command.option("--seq-len", o.texts.seqLen, "Tokens in a sequence at most (and never more than the model's context)").range(2, 1 << 20);
+    command.option("-d,--device", a->device, "auto, or an index, a UUID, or part of a name of `vulcat devices`");
+    command.flag("--cpu", a->cpu, "Use the calibrator's own decoder on the CPU instead of a Vulkan device");
+    command.option("-t,--threads", o.threads, "CPU threads of --cpu; 0: one a core").range(0, 1024);
+    command.option("--format", a->format, "Output format").oneOf({"text", "json"});
+    command.action([a] {
         if (!a->base.empty()) a->options.baseDir = a->base;
         if (a->last > 0) {
             a->options.texts.samples = static_cast<int>(a->last);
             a->options.texts.fromEnd = true;
         }
-        chosen = [a] { return evaluateModel(*a); };
+        return evaluateModel(*a);
     });
 }
 

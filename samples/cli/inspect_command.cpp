@@ -119,13 +119,13 @@ int inspect(const std::filesystem::path& folder, bool listTensors) {
 
 }  // namespace
 
-void addInspectCommand(CLI::App& app, Action& chosen) {
-    auto* command = app.add_subcommand("inspect", "Show what a model folder holds: shapes, recipe, bits per weight, report");
+void addInspectCommand(CommandLine& line) {
+    Command command = line.command("inspect", "Show what a model folder holds: shapes, recipe, bits per weight, report");
     auto folder = std::make_shared<std::filesystem::path>();
     auto tensors = std::make_shared<bool>(false);
-    command->add_option("MODEL_DIR", *folder, "Model folder, float or calibrated")->required();
-    command->add_flag("--tensors", *tensors, "List every tensor");
-    command->callback([folder, tensors, &chosen] { chosen = [folder, tensors] { return inspect(*folder, *tensors); }; });
+    command.option("MODEL_DIR", *folder, "Model folder, float or calibrated").required();
+    command.flag("--tensors", *tensors, "List every tensor");
+    command.action([folder, tensors] { return inspect(*folder, *tensors); });
 }
 
 }  // namespace vulcat::cli

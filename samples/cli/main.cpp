@@ -33,26 +33,19 @@ int withOutputWritten(int code) {
 }
 
 int run(int argc, char** argv) {
-    CLI::App app{"vulcat runs 4-bit LLM layers on any Vulkan device.", "vulcat"};
-    app.set_version_flag("--version", VULCAT_VERSION);
-    app.require_subcommand(1);
-    app.get_formatter()->column_width(36);
-    app.footer(
-        "Data goes to stdout, logs to stderr. NO_COLOR is respected.\n"
-        "Exit codes: 0 ok, 1 failure, 2 usage, 3 bad input file, 4 no usable device, 5 out of memory,\n"
-        "6 device lost, 7 wrong result, 130 interrupted with state saved.");
+    CommandLine line("vulcat", "vulcat runs 4-bit LLM layers on any Vulkan device.", VULCAT_VERSION,
+                     "Data goes to stdout, logs to stderr. NO_COLOR is respected.\n"
+                     "Exit codes: 0 ok, 1 failure, 2 usage, 3 bad input file, 4 no usable device, 5 out of memory,\n"
+                     "6 device lost, 7 wrong result, 130 interrupted with state saved.");
+    addCalibrateCommand(line);
+    addRunCommand(line);
+    addEvalCommand(line);
+    addDevicesCommand(line);
+    addInspectCommand(line);
+    addBenchCommand(line);
     Action chosen;
-    addCalibrateCommand(app, chosen);
-    addRunCommand(app, chosen);
-    addEvalCommand(app, chosen);
-    addDevicesCommand(app, chosen);
-    addInspectCommand(app, chosen);
-    addBenchCommand(app, chosen);
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? kExitOk : kExitUsage;
-    }
+    int code = kExitOk;
+    if (!line.parse(argc, argv, chosen, code)) return code;
     try {
         return withOutputWritten(chosen());
     } catch (const Error& error) {

@@ -14,7 +14,7 @@
 namespace vulcat::cli {
 namespace {
 
-struct Arguments {
+struct RunArguments {
     std::filesystem::path folder;
     std::string prompt;
     std::string device = "auto";
@@ -24,7 +24,7 @@ struct Arguments {
     bool hidePrompt = false;
 };
 
-int generate(const Arguments& a) {
+int generate(const RunArguments& a) {
     using Clock = std::chrono::steady_clock;
     OpenDevice device(a.device);
     const GpuModel gpu(device, a.folder);
@@ -54,20 +54,20 @@ int generate(const Arguments& a) {
 
 }  // namespace
 
-void addRunCommand(CLI::App& app, Action& chosen) {
-    auto* command = app.add_subcommand("run", "Continue a prompt on a Vulkan device; float and calibrated folders alike");
-    auto a = std::make_shared<Arguments>();
-    command->add_option("MODEL_DIR", a->folder, "Model folder")->required();
-    command->add_option("-p,--prompt", a->prompt, "Text to continue; none: the model begins by itself");
-    command->add_option("-n,--n-predict", a->tokens, "Tokens to generate at most; 0: until the text ends or the context is full")->capture_default_str();
-    command->add_option("-d,--device", a->device, "auto, or an index, a UUID, or part of a name of `vulcat devices`")->capture_default_str();
-    command->add_option("-c,--ctx-size", a->context, "Tokens of context; 0: the model's, at most 4096")->capture_default_str();
-    command->add_option("--temp", a->sampling.temperature, "Temperature; 0: always the likeliest token")->check(CLI::Range(0.0, 100.0))->capture_default_str();
-    command->add_option("--top-k", a->sampling.topK, "Choose among the K likeliest tokens; 0: all")->capture_default_str();
-    command->add_option("--top-p", a->sampling.topP, "Choose among the likeliest tokens that share this probability")->check(CLI::Range(0.001, 1.0))->capture_default_str();
-    command->add_option("-s,--seed", a->sampling.seed, "Of the random choices: the same seed, the same text")->capture_default_str();
-    command->add_flag("--no-display-prompt", a->hidePrompt, "Print only what is generated");
-    command->callback([a, &chosen] { chosen = [a] { return generate(*a); }; });
+void addRunCommand(CommandLine& line) {
+    Command command = line.command("run", "Continue a prompt on a Vulkan device; float and calibrated folders alike");
+    auto a = std::make_shared<RunArguments>();
+    command.option("MODEL_DIR", a->folder, "Model folder").required();
+    command.option("-p,--prompt", a->prompt, "Text to continue; none: the model begins by itself");
+    command.option("-n,--n-predict", a->tokens, "Tokens to generate at most; 0: until the text ends or the context is full");
+    command.option("-d,--device", a->device, "auto, or an index, a UUID, or part of a name of `vulcat devices`");
+    command.option("-c,--ctx-size", a->context, "Tokens of context; 0: the model's, at most 4096");
+    command.option("--temp", a->sampling.temperature, "Temperature; 0: always the likeliest token").range(0.0, 100.0);
+    command.option("--top-k", a->sampling.topK, "Choose among the K likeliest tokens; 0: all");
+    command.option("--top-p", a->sampling.topP, "Choose among the likeliest tokens that share this probability").range(0.001, 1.0);
+    command.option("-s,--seed", a->sampling.seed, "Of the random choices: the same seed, the same text");
+    command.flag("--no-display-prompt", a->hidePrompt, "Print only what is generated");
+    command.action([a] { return generate(*a); });
 }
 
 }  // namespace vulcat::cli
