@@ -4,7 +4,7 @@
 // Buffers   0 codes uvec4 [tiles][units][LANES]: the panel of a float matrix (kernels/linear_weights.h);
 //           1 ids [M] uint; 2 y [M, K] float32.
 // Mapping   a workgroup takes every NumWorkGroups.x-th row; its lanes take every local-size-th unit.
-// Exact: widening to float32 is.
+// Exact, since widening to float32 is; but a device may flush fp16 subnormals (below 6.1e-5) to zero.
 #extension GL_GOOGLE_include_directive : require
 #include "interface/row_kernels.h"
 

@@ -5,14 +5,28 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <limits>
 
 namespace vulcat::format {
 
 namespace {
 
+/// A row with an infinite or undefined value has no codes; its scale carries the fault into every output.
+RowHeader brokenRow(std::span<int8_t> codes) {
+    std::fill(codes.begin(), codes.end(), int8_t{0});
+    RowHeader header;
+    header.scale = std::numeric_limits<float>::quiet_NaN();
+    return header;
+}
+
+bool allFinite(std::span<const float> x) {
+    return std::all_of(x.begin(), x.end(), [](float value) { return std::isfinite(value); });
+}
+
 RowHeader quantiseSymmetric(std::span<const float> x, float least, float most, std::span<int8_t> codes) {
     float amax = 0;
     for (const float value : x) amax = std::max(amax, std::fabs(value));
+    if (!allFinite(x)) return brokenRow(codes);
     RowHeader header;
     if (amax < kLeastRange) {
         std::fill(codes.begin(), codes.end(), int8_t{0});
@@ -34,6 +48,7 @@ RowHeader quantiseAsymmetric(std::span<const float> x, std::span<int8_t> codes) 
         low = std::min(low, value);
         high = std::max(high, value);
     }
+    if (!allFinite(x)) return brokenRow(codes);
     RowHeader header;
     const float range = high - low;
     if (range < kLeastRange) {

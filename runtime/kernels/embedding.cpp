@@ -10,23 +10,11 @@
 namespace vulcat::kernels {
 namespace {
 
-uint32_t formatConstant(WeightFormat format) {
-    switch (format) {
-        case WeightFormat::F32:
-            return 0;
-        case WeightFormat::F16:
-            return 1;
-        case WeightFormat::BF16:
-            return 2;
-        default:
-            throw Error(Result::Unsupported, "an embedding table must be F32, F16 or BF16");
-    }
-}
-
 const vk::Pipeline& pipelineFor(vk::Device& device, vk::PipelineLibrary& library, const LinearShape& shape) {
+    if (shape.isInteger()) throw Error(Result::Unsupported, "an embedding table must be F32, F16 or BF16");
     vk::PipelineSpec spec;
     spec.module = "embedding";
-    spec.constants = {defaultLocalSize(device), shape.inputs % 4 == 0, formatConstant(shape.format),
+    spec.constants = {defaultLocalSize(device), shape.inputs % 4 == 0, shaderFormat(shape.format),
                       weightLanes(device)};
     spec.pushBytes = sizeof(shaders::EmbeddingPush);
     spec.bindings.assign(3, vk::BindingKind::Storage);

@@ -28,22 +28,6 @@ constexpr uint32_t kInputsOfBlock = 32;
 // A single-row tile reads the weights once a row, a many-row tile computes all its rows whether they exist or not.
 constexpr uint32_t kFewRows = 2;
 
-uint32_t formatConstant(WeightFormat format) {
-    switch (format) {
-        case WeightFormat::F32:
-            return 0;
-        case WeightFormat::F16:
-            return 1;
-        case WeightFormat::BF16:
-            return 2;
-        case WeightFormat::Int4:
-            return 3;
-        case WeightFormat::Int8:
-            return 4;
-    }
-    throw Error(Result::InvalidArgument, "unknown weight format");
-}
-
 }  // namespace
 
 FloatLinear::FloatLinear(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
@@ -59,7 +43,7 @@ FloatLinear::FloatLinear(vk::Device& device, vk::PipelineLibrary& library, const
     const auto tile = [&](uint32_t rows, uint32_t tiles) {
         vk::PipelineSpec spec;
         spec.module = variant.module;
-        spec.constants = {lanes, rows, tiles, formatConstant(shape.format), shape.inputs % 4 == 0};
+        spec.constants = {lanes, rows, tiles, shaderFormat(shape.format), shape.inputs % 4 == 0};
         spec.pushBytes = sizeof(shaders::FloatLinearPush);
         spec.bindings.assign(4, vk::BindingKind::Storage);
         if (texel_) std::fill_n(spec.bindings.begin(), 2, vk::BindingKind::UniformTexel);

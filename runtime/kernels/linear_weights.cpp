@@ -82,6 +82,22 @@ uint32_t checkParts(const LinearShape& shape, std::span<const LinearPart> parts)
 
 }  // namespace
 
+uint32_t shaderFormat(WeightFormat format) {
+    switch (format) {
+        case WeightFormat::F32:
+            return 0;
+        case WeightFormat::F16:
+            return 1;
+        case WeightFormat::BF16:
+            return 2;
+        case WeightFormat::Int4:
+            return 3;
+        case WeightFormat::Int8:
+            return 4;
+    }
+    throw Error(Result::InvalidArgument, "unknown weight format");
+}
+
 uint32_t LinearShape::bits() const {
     switch (format) {
         case WeightFormat::Int4:

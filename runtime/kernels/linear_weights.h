@@ -39,6 +39,9 @@ namespace vulcat::kernels {
 
 enum class WeightFormat { Int4, Int8, F32, F16, BF16 };
 
+/// The number that float_linear.comp and embedding.comp know a format by.
+uint32_t shaderFormat(WeightFormat format);
+
 /// What the layout depends on, besides the number of rows.
 struct LinearShape {
     WeightFormat format = WeightFormat::Int4;

@@ -48,7 +48,7 @@ class SequenceLogits {
 
 void requireSameVocabulary(const format::ModelConfig& a, const format::ModelConfig& b) {
     if (a.vocabSize != b.vocabSize)
-        throw Error(Result::InvalidArgument, "the models' vocabularies differ (" + std::to_string(a.vocabSize) + " and " +
+        throw Error(Result::InvalidFile, "the models' vocabularies differ (" + std::to_string(a.vocabSize) + " and " +
                                                  std::to_string(b.vocabSize) + " tokens); --base must name the float model it was calibrated from");
 }
 
