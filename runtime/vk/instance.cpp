@@ -1,24 +1,17 @@
 #include "vk/instance.h"
 
 #include "vk/check.h"
+#include "vk/validation.h"
 
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <optional>
 
 namespace vulcat::vk {
 namespace {
 
-constexpr const char* kValidationLayer = "VK_LAYER_KHRONOS_validation";
 constexpr const char* kPortabilityEnumeration = "VK_KHR_portability_enumeration";
-
-bool hasLayer(const GlobalDispatch& global, std::string_view layer) {
-    uint32_t count = 0;
-    check(global.vkEnumerateInstanceLayerProperties(&count, nullptr), "listing Vulkan layers");
-    std::vector<VkLayerProperties> layers(count);
-    check(global.vkEnumerateInstanceLayerProperties(&count, layers.data()), "listing Vulkan layers");
-    return std::any_of(layers.begin(), layers.end(), [&](const auto& item) { return item.layerName == layer; });
-}
 
 bool hasExtension(const GlobalDispatch& global, std::string_view extension) {
     uint32_t count = 0;
@@ -49,7 +42,12 @@ VKAPI_ATTR VkBool32 VKAPI_CALL Instance::receiveMessage(VkDebugUtilsMessageSever
     if (!sink->callback) return VK_FALSE;
     const bool error = severity >= VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT;
     try {
-        sink->callback(error ? MessageSeverity::Error : MessageSeverity::Warning, data->pMessage);
+        std::string text = data->pMessage;
+        // Only older layers repeat the name of the rule in the text.
+        if (data->pMessageIdName != nullptr && text.find(data->pMessageIdName) == std::string::npos) {
+            text = std::string(data->pMessageIdName) + ": " + text;
+        }
+        sink->callback(error ? MessageSeverity::Error : MessageSeverity::Warning, text);
     } catch (...) {
         // Called from C: nothing may pass. The message is counted already.
     }
@@ -85,28 +83,11 @@ void Instance::create(const GlobalDispatch& global, const InstanceOptions& optio
         extensions.push_back(kPortabilityEnumeration);
         flags |= 1;  // VK_INSTANCE_CREATE_ENUMERATE_PORTABILITY_BIT_KHR, which older headers lack
     }
-    VkDebugUtilsMessengerCreateInfoEXT messenger{};
-    messenger.sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT;
-    messenger.messageSeverity =
-        VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT;
-    messenger.messageType =
-        VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_TYPE_PERFORMANCE_BIT_EXT;
-    messenger.pfnUserCallback = receiveMessage;
-    messenger.pUserData = sink_.get();
-    const VkValidationFeatureEnableEXT synchronisation = VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT;
-    VkValidationFeaturesEXT validation{};
-    validation.sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT;
-    validation.pNext = &messenger;  // hears of vkCreateInstance and vkDestroyInstance themselves
-    validation.enabledValidationFeatureCount = 1;
-    validation.pEnabledValidationFeatures = &synchronisation;
+    std::optional<ValidationRequest> validation;
     if (options.validation) {
-        if (!hasLayer(global, kValidationLayer)) {
-            throw Error(Result::Unsupported, std::string(kValidationLayer) +
-                                                 " is not installed (Debian: apt-get install vulkan-validationlayers)");
-        }
-        layers.push_back(kValidationLayer);
-        extensions.push_back(VK_EXT_DEBUG_UTILS_EXTENSION_NAME);
-        extensions.push_back(VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME);
+        validation.emplace(global, receiveMessage, sink_.get());
+        layers.push_back(ValidationRequest::kLayer);
+        extensions.insert(extensions.end(), validation->extensions().begin(), validation->extensions().end());
     }
     VkApplicationInfo application{};
     application.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO;
@@ -115,7 +96,7 @@ void Instance::create(const GlobalDispatch& global, const InstanceOptions& optio
     application.apiVersion = version_;
     VkInstanceCreateInfo info{};
     info.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO;
-    info.pNext = options.validation ? &validation : nullptr;
+    info.pNext = validation ? validation->next() : nullptr;
     info.flags = flags;
     info.pApplicationInfo = &application;
     info.enabledLayerCount = static_cast<uint32_t>(layers.size());
@@ -124,11 +105,11 @@ void Instance::create(const GlobalDispatch& global, const InstanceOptions& optio
     info.ppEnabledExtensionNames = extensions.data();
     check(global.vkCreateInstance(&info, nullptr, &handle_),
           "opening Vulkan (is a driver installed? Debian: mesa-vulkan-drivers)");
-    if (!options.validation) return;
+    if (!validation) return;
     const PFN_vkVoidFunction function = loader_->getInstanceProcAddr()(handle_, "vkCreateDebugUtilsMessengerEXT");
     const auto createMessenger = reinterpret_cast<PFN_vkCreateDebugUtilsMessengerEXT>(function);
     if (createMessenger == nullptr) return;
-    check(createMessenger(handle_, &messenger, nullptr, &messenger_), "listening to the validation layer");
+    check(createMessenger(handle_, &validation->messenger(), nullptr, &messenger_), "listening to the validation layer");
 }
 
 void Instance::listDevices() {
