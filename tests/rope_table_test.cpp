@@ -12,7 +12,7 @@ using namespace vulcat;
 
 TEST_CASE("angles of late positions keep float accuracy") {
     const std::vector<float> table = kernels::ropeTable(64, 500000, std::nullopt, 100000);
-    for (const size_t position : {0, 1, 511, 99999}) {
+    for (const size_t position : {size_t{0}, size_t{1}, size_t{511}, size_t{99999}}) {
         for (size_t i = 0; i < 32; ++i) {
             const double angle = static_cast<double>(position) * std::pow(500000.0, -static_cast<double>(i) / 32);
             CHECK(std::fabs(table[(position * 32 + i) * 2] - std::cos(angle)) < 1e-7);
