@@ -1,4 +1,5 @@
 #include "api/handles.h"
+#include "base/path_text.h"
 
 #include <memory>
 #include <span>
@@ -29,8 +30,8 @@ VulcatResult vulcatLoadModel(VulcatContext context, const VulcatModelInfo* info,
             };
         }
         // The tokenizer first: it is quick, and a folder without one should not be found out after the upload.
-        text::Tokenizer tokenizer{std::filesystem::path(known.folder)};
-        *model = new VulcatModel_T{context, std::move(tokenizer), {context->engine(), known.folder, progress}};
+        text::Tokenizer tokenizer{pathOf(known.folder)};
+        *model = new VulcatModel_T{context, std::move(tokenizer), {context->engine(), pathOf(known.folder), progress}};
     });
 }
 

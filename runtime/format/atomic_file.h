@@ -2,11 +2,14 @@
 // Files and folders that appear whole or not at all: written under a temporary name beside the target, synced to
 // disk, then renamed over it.
 
+#include "format/system_file.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string_view>
+#include <system_error>
 
 namespace vulcat::format {
 
@@ -29,11 +32,11 @@ class AtomicFile {
     void commit();
 
   private:
-    [[noreturn]] void fail(const char* action) const;
+    [[noreturn]] void fail(const char* action, const std::error_code& error) const;
 
     std::filesystem::path path_;
     std::filesystem::path partial_;
-    int descriptor_ = -1;
+    SystemFile file_;
     uint64_t end_ = 0;
 };
 

@@ -1,6 +1,8 @@
 #pragma once
 // A file mapped read-only into memory.
 
+#include "format/system_file.h"
+
 #include <cstddef>
 #include <filesystem>
 #include <span>
@@ -31,7 +33,7 @@ class MappedFile {
     void release() noexcept;
 
     std::filesystem::path path_;
-    int descriptor_ = -1;
+    SystemFile file_;
     const std::byte* data_ = nullptr;
     size_t size_ = 0;
 };

@@ -1,6 +1,7 @@
 #include "format/model_config.h"
 
 #include "base/error.h"
+#include "base/path_text.h"
 #include "format/json_fields.h"
 #include "format/json_tree.h"
 #include "format/mapped_file.h"
@@ -165,11 +166,11 @@ ModelConfig readModelConfig(const std::filesystem::path& folder) {
     const std::filesystem::path generation = folder / "generation_config.json";
     std::error_code ignored;
     if (!std::filesystem::exists(path, ignored)) {
-        throw Error(Result::InvalidFile, path.string() + " does not exist; is " + folder.string() + " a model folder?");
+        throw Error(Result::InvalidFile, pathText(path) + " does not exist; is " + pathText(folder) + " a model folder?");
     }
     const bool hasGeneration = std::filesystem::exists(generation, ignored);
     return parseModelConfig(readTextFile(path, kMaxConfigBytes),
-                            hasGeneration ? readTextFile(generation, kMaxConfigBytes) : std::string(), path.string());
+                            hasGeneration ? readTextFile(generation, kMaxConfigBytes) : std::string(), pathText(path));
 }
 
 }  // namespace vulcat::format

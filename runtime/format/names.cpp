@@ -1,6 +1,7 @@
 #include "format/names.h"
 
 #include "base/error.h"
+#include "base/path_text.h"
 #include "format/packing.h"
 #include "format/safetensors.h"
 #include "format/transform.h"
@@ -26,7 +27,7 @@ const TensorView& require(const TensorStore& store, const std::string& name, std
     try {
         requireShape(tensor, shape);
     } catch (const Error& error) {
-        throw Error(error.code(), store.folder().string() + ": " + error.what() + "; config.json's " + field +
+        throw Error(error.code(), pathText(store.folder()) + ": " + error.what() + "; config.json's " + field +
                                       " disagrees with the file");
     }
     return tensor;
@@ -36,7 +37,7 @@ void requireFloat(const TensorStore& store, const std::string& name, std::initia
                   const char* field) {
     const TensorView& tensor = require(store, name, shape, field);
     if (tensor.dtype == DType::F32 || tensor.dtype == DType::F16 || tensor.dtype == DType::BF16) return;
-    throw Error(Result::InvalidFile, store.folder().string() + ": tensor " + name + " has dtype " +
+    throw Error(Result::InvalidFile, pathText(store.folder()) + ": tensor " + name + " has dtype " +
                                          std::string(dtypeName(tensor.dtype)) + " where F32, F16 or BF16 is needed");
 }
 
@@ -45,7 +46,7 @@ void requireLinear(const TensorStore& store, const LinearInfo& linear, const Sit
     if (linear.bias) {
         requireFloat(store, bias, {linear.rows}, field);
     } else if (store.find(bias) != nullptr) {
-        throw Error(Result::InvalidFile, store.folder().string() + ": there is a tensor " + bias +
+        throw Error(Result::InvalidFile, pathText(store.folder()) + ": there is a tensor " + bias +
                                              " although config.json's attention_bias or mlp_bias says there is none");
     }
     if (recipe.weightBits == 16) {
@@ -125,7 +126,7 @@ void requireModelTensors(const ModelConfig& config, const TensorStore& store) {
         requireFloat(store, std::string(kHeadName), {vocabulary, hidden}, "vocab_size or hidden_size");
     }
     if (store.find(layerPrefix(config.layers) + ".input_layernorm.weight") != nullptr) {
-        throw Error(Result::InvalidFile, store.folder().string() + ": the file holds more layers than the " +
+        throw Error(Result::InvalidFile, pathText(store.folder()) + ": the file holds more layers than the " +
                                              std::to_string(config.layers) + " of config.json's num_hidden_layers");
     }
     for (int layer = 0; layer < config.layers; ++layer) {

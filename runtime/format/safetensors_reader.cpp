@@ -2,6 +2,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/path_text.h"
 #include "format/json_fields.h"
 #include "format/json_tree.h"
 
@@ -31,7 +32,7 @@ struct HeaderEntry {
 
 // The JSON text between the length field and the data.
 std::string_view headerText(const MappedFile& file) {
-    const std::string where = file.path().string();
+    const std::string where = pathText(file.path());
     if (file.sizeBytes() < 8) throw Error(Result::InvalidFile, where + ": too short for a safetensors file");
     uint64_t length = 0;
     for (int i = 7; i >= 0; --i) length = length << 8 | std::to_integer<uint64_t>(file.bytes()[static_cast<size_t>(i)]);
@@ -111,7 +112,7 @@ void requireContiguous(std::vector<HeaderEntry>& entries, const std::string& fil
 }  // namespace
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path) {
-    const std::string where = path.string();
+    const std::string where = pathText(path);
     const std::string_view header = headerText(file_);
     const std::span<const std::byte> data = file_.bytes().subspan(8 + header.size());
     const nlohmann::json root = parseJson(header, where, kHeaderLimits);
@@ -146,7 +147,7 @@ const TensorView* SafetensorsFile::find(std::string_view name) const {
 const TensorView& SafetensorsFile::at(std::string_view name) const {
     const TensorView* tensor = find(name);
     if (tensor == nullptr) {
-        throw Error(Result::InvalidFile, path().string() + ": there is no tensor " + std::string(name));
+        throw Error(Result::InvalidFile, pathText(path()) + ": there is no tensor " + std::string(name));
     }
     return *tensor;
 }

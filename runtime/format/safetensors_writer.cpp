@@ -2,6 +2,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/path_text.h"
 #include "format/atomic_file.h"
 
 #include <nlohmann/json.hpp>
@@ -20,7 +21,7 @@ struct Place {
 };
 
 [[noreturn]] void reject(const std::filesystem::path& path, const std::string& what) {
-    throw Error(Result::InvalidArgument, path.string() + ": " + what);
+    throw Error(Result::InvalidArgument, pathText(path) + ": " + what);
 }
 
 void checkSpec(const std::filesystem::path& path, const TensorSpec& spec) {

@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "base/path_text.h"
 #include "format/json_fields.h"
 #include "format/json_tree.h"
 #include "format/safetensors.h"
@@ -31,11 +32,11 @@ TensorStore::TensorStore(const std::filesystem::path& folder) : folder_(folder) 
     }
     if (!std::filesystem::exists(indexPath, ignored)) {
         throw Error(Result::InvalidFile,
-                    folder.string() +
+                    pathText(folder) +
                         ": there is neither model.safetensors nor model.safetensors.index.json; is "
                         "this a model folder?");
     }
-    const std::string where = indexPath.string();
+    const std::string where = pathText(indexPath);
     const nlohmann::json root = parseJson(readTextFile(indexPath, kMaxIndexBytes), where);
     const JsonFields fields(root, where);
     const JsonFields weights = fields.object("weight_map");
@@ -50,7 +51,7 @@ TensorStore::TensorStore(const std::filesystem::path& folder) : folder_(folder) 
     }
     for (auto& [shard, position] : shards) {
         position = files_.size();
-        addFile(folder / shard);
+        addFile(folder / pathOf(shard));
     }
     for (const auto& item : map.items()) {
         const std::string& shard = weights.text(item.key());
@@ -63,10 +64,10 @@ void TensorStore::addFile(const std::filesystem::path& path) {
     for (const TensorView& tensor : files_.back().tensors()) {
         if (!index_.emplace(tensor.name, tensors_.size()).second) {
             throw Error(Result::InvalidFile,
-                        path.string() + ": tensor " + std::string(tensor.name) + " is in another shard too");
+                        pathText(path) + ": tensor " + std::string(tensor.name) + " is in another shard too");
         }
         tensors_.push_back(tensor);
-        if (tensors_.size() > kMaxTensorsOfAllShards) throw Error(Result::InvalidFile, path.string() + ": too many tensors");
+        if (tensors_.size() > kMaxTensorsOfAllShards) throw Error(Result::InvalidFile, pathText(path) + ": too many tensors");
     }
 }
 
@@ -78,7 +79,7 @@ const TensorView* TensorStore::find(std::string_view name) const {
 const TensorView& TensorStore::at(std::string_view name) const {
     const TensorView* tensor = find(name);
     if (tensor == nullptr) {
-        throw Error(Result::InvalidFile, folder_.string() + ": there is no tensor " + std::string(name));
+        throw Error(Result::InvalidFile, pathText(folder_) + ": there is no tensor " + std::string(name));
     }
     return *tensor;
 }

@@ -8,7 +8,7 @@ namespace vulcat::vk {
 /// Keeps libvulkan open as long as it lives.
 class Loader {
   public:
-    /// Opens libvulkan.so.1; throws Error(NoDevice) when there is none.
+    /// Opens the system's loader (libvulkan.so.1, vulkan-1.dll); throws Error(NoDevice) when there is none.
     Loader();
     /// Uses the caller's entry point (a host application, a test); opens nothing. Precondition: not null.
     explicit Loader(PFN_vkGetInstanceProcAddr getInstanceProcAddr);
