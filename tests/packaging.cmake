@@ -10,3 +10,10 @@ endif()
 
 add_test(NAME mingw_test COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/mingw_test.sh" "${PROJECT_SOURCE_DIR}" "${CMAKE_CURRENT_BINARY_DIR}/mingw")
 set_tests_properties(mingw_test PROPERTIES SKIP_RETURN_CODE 77)
+
+# The samples of embedding, on lavapipe: a window needs a driver that can present.
+if(TARGET c_minimal AND "${VULCAT_DRIVER_LIST}" MATCHES "lavapipe=([^;]*)")
+  add_test(NAME samples_test COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/samples_test.sh" "${PROJECT_BINARY_DIR}/samples"
+    "${PROJECT_SOURCE_DIR}/samples/story_model")
+  set_tests_properties(samples_test PROPERTIES ENVIRONMENT "VK_ICD_FILENAMES=${CMAKE_MATCH_1};VK_DRIVER_FILES=${CMAKE_MATCH_1}")
+endif()

@@ -31,7 +31,6 @@ same() {
     if [ "$2" = "$3" ]; then passed=$((passed + 1)); else note "$1"; diff <(printf '%s\n' "$2") <(printf '%s\n' "$3"); fi
 }
 needed() { readelf -d "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | LC_ALL=C sort; }
-declared() { grep -oE '\bvulcat[A-Za-z0-9]+\(' <(grep -E '^VULCAT_API ' "$1") | tr -d '(' | LC_ALL=C sort; }
 
 # ---- the headers
 printf '#include "vulcat.h"\nint main(void) { return 0; }\n' >"$work/header.c"
@@ -109,7 +108,10 @@ version=$(awk '/^#define VULCAT_VERSION_(MAJOR|MINOR|PATCH) / { printf "%s%s", d
 abi=${version%%.*} && [ "$abi" = 0 ] && abi=${version%.*}
 same "exported symbols (those which tests/packaging/symbols.txt lists)" "$(cat "$here/symbols.txt")" \
     "$(nm -D --defined-only "$library" | awk '{ print $3 }' | LC_ALL=C sort)"
-same "functions of the header" "$(cat "$here/symbols.txt")" "$(declared "$source_folder/runtime/api/vulcat.h")"
+same "functions of the header (tests/packaging/interface.sh tells how to change symbols.txt)" "$(cat "$here/symbols.txt")" \
+    "$("$here/interface.sh" symbols "$source_folder/runtime/api/vulcat.h")"
+[ "$(uname -m)" != x86_64 ] || same "structs of the header (tests/packaging/interface.sh tells how to change layout.txt)" \
+    "$(cat "$here/layout.txt")" "$("$here/interface.sh" layout "$source_folder/runtime/api/vulcat.h")"
 same "the name under which programs look for the shared library" "libvulcat.so.$abi" \
     "$(readelf -d "$library" | sed -n 's/.*(SONAME).*\[\(.*\)\]/\1/p')"
 same "pkg-config's version" "$version" "$(pkg-config --modversion vulcat)"

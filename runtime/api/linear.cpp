@@ -1,5 +1,6 @@
 #include "api/handles.h"
 
+#include "base/path_text.h"
 #include "format/quantise.h"
 
 #include <cmath>
@@ -106,7 +107,7 @@ VulcatResult vulcatCreateLinear(VulcatContext context, const VulcatLinearInfo* i
         api::requireArgument(made->options.recordings <= 64, "info.recordings must be at most 64");
         if (known.folder != nullptr) {
             api::requireArgument(known.site != nullptr, "info.site must not be NULL");
-            made->folder = known.folder;
+            made->folder = pathOf(known.folder);
             made->site = known.site;
         } else {
             made->memory = memoryLinear(known);
