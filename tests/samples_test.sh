@@ -29,7 +29,7 @@ sample() {
     fi
 }
 
-sample c_minimal '^One day, a dog[a-z ,.]{20,}' "$model" "One day, a dog" 16
+sample c_minimal '^One day, a dog[A-Za-z ,.]{20,}' "$model" "One day, a dog" 16
 sample embed_host_device '^5 rows through a .* dB$' 5
 if command -v Xvfb >/dev/null; then
     Xvfb -displayfd 3 -screen 0 1280x800x24 -nolisten tcp 3>"$work/display" >"$work/xvfb" 2>&1 &
