@@ -42,7 +42,7 @@ for kind in static shared; do
     holds "configuring the $kind library" cmake -S "$source_folder" -B "$work/build" -G Ninja -DCMAKE_SYSTEM_NAME=Windows \
         -DCMAKE_CXX_COMPILER=$target-g++-posix -DCMAKE_RC_COMPILER=$target-windres -DCMAKE_FIND_ROOT_PATH="$root" \
         -DCMAKE_FIND_ROOT_PATH_MODE_PROGRAM=NEVER -DCMAKE_FIND_ROOT_PATH_MODE_INCLUDE=ONLY -DCMAKE_FIND_ROOT_PATH_MODE_LIBRARY=ONLY \
-        -DCMAKE_FIND_ROOT_PATH_MODE_PACKAGE=ONLY -DVULCAT_BUILD_CALIBRATE=OFF -DVULCAT_BUILD_PROGRAM=OFF -DVULCAT_BUILD_TESTS=OFF \
+        -DCMAKE_FIND_ROOT_PATH_MODE_PACKAGE=ONLY -DVULCAT_BUILD_CALIBRATE=OFF -DVULCAT_BUILD_PROGRAM=OFF -DVULCAT_BUILD_SAMPLES=OFF -DVULCAT_BUILD_TESTS=OFF \
         -DVULCAT_UNITY=ON -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O0 -DCMAKE_CXX_FLAGS=-Werror "${launcher[@]}" \
         -DBUILD_SHARED_LIBS=$shared
     holds "building the $kind library" cmake --build "$work/build" --target vulcat
@@ -52,7 +52,7 @@ for kind in static shared; do
     holds "linking the C sample with the $kind library" $target-gcc-posix -std=c99 "${define[@]}" -I "$work/$kind/include" \
         "$source_folder/samples/c_minimal/main.c" -o "$work/$kind.exe" -L "$work/$kind/lib" -lvulcat -L "$root/lib" -lpcre2-8 -lstdc++
 done
-exports() { $target-objdump -p "$1" | sed -n '/\[Ordinal\/Name Pointer\] Table/,/^$/s/.*\] //p' | LC_ALL=C sort; }
+exports() { $target-objdump -p "$1" | sed -n '/\[Ordinal\/Name Pointer\] Table/,/^$/s/^[[:space:]]*\[ *[0-9]*\].* //p' | LC_ALL=C sort; }
 exports "$work/shared/bin/libvulcat.dll" >"$work/exports.txt"
 holds "the DLL exports what tests/packaging/symbols.txt lists" diff "$source_folder/tests/packaging/symbols.txt" "$work/exports.txt"
 uses() { $target-objdump -p "$1" | sed -n 's/.*DLL Name: //p' | tr '[:upper:]' '[:lower:]' | sort; }

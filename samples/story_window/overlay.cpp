@@ -81,7 +81,7 @@ void Overlay::draw(VkCommandBuffer commands, Controls& controls, const Shown& sh
     const ImGuiWindowFlags fixed = ImGuiWindowFlags_NoResize | ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoCollapse;
 
     ImGui::SetNextWindowPos({16, 16});
-    ImGui::SetNextWindowSize({330, 0});
+    ImGui::SetNextWindowSize({370, 0});
     ImGui::SetNextWindowBgAlpha(0.75f);
     ImGui::Begin("vulcat", nullptr, fixed);
     ImGui::TextWrapped("%s", shown.device.c_str());
