@@ -1,5 +1,7 @@
 #include "calibrate/bake.h"
 
+#include "calibrate/report_html.h"
+
 #include "format/atomic_file.h"
 #include "format/mapped_file.h"
 #include "format/model_config.h"
@@ -104,7 +106,13 @@ void writeOutput(const fs::path& folder, const OutputParts& parts, Report& repor
     for (const char* name : kCompanions)
         if (fs::is_regular_file(parts.source->folder() / name))
             format::copyFile(parts.source->folder() / name, folder / name);
-    format::writeTextFile(folder / "calibration_report.json", toJson(report).dump(1) + "\n");
+    const nlohmann::json numbers = toJson(report);
+    format::writeTextFile(folder / "calibration_report.json", numbers.dump(1) + "\n");
+    const fs::path& source = parts.source->folder();
+    const fs::path model = source.has_filename() ? source.filename() : source.parent_path().filename();
+    // From the figures as they are stored: those of a resumed run have been in a file already.
+    const Report stored = reportFromJson(numbers, "calibration_report.json");
+    format::writeTextFile(folder / "calibration_report.html", htmlReport(stored, model.string(), nullptr, {}));
 }
 
 }  // namespace vulcat::calibrate

@@ -38,7 +38,7 @@ struct OutputParts {
 };
 
 /// Fills `folder` (empty, existing): model.safetensors, config.json with its quantization_config,
-/// calibration_report.json, and the tokenizer's and generation's files copied. Sets report.modelBytes. `check` is
+/// calibration_report.json and .html, and the tokenizer's and generation's files copied. Sets report.modelBytes. `check` is
 /// called between tensors and may throw.
 void writeOutput(const std::filesystem::path& folder, const OutputParts& parts, Report& report,
                  const std::function<void()>& check);

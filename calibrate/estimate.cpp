@@ -48,7 +48,7 @@ uint64_t bakedBytes(const CalibrateOptions& options, const SiteSize& size) {
     const uint64_t groups = format::groupCount(size.inputs, group);
     uint64_t bytes =
         size.outputs * (format::packedRowBytes(size.inputs, options.weightBits) + groups * (group == 0 ? 8 : 6));
-    constexpr uint64_t kWords = 3072;
+    constexpr uint64_t kWords = 8192;
     if (options.transform == TransformKind::None) return bytes + kWords;
     uint64_t mixOrder = size.inputs;
     if (options.transform == TransformKind::Cat) {
