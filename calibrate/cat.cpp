@@ -1,6 +1,6 @@
 #include "calibrate/cat.h"
 
-#include <Eigen/Eigenvalues>
+#include "calibrate/linear_algebra.h"
 
 #include <algorithm>
 #include <cmath>
@@ -12,10 +12,10 @@ constexpr double kLeastShare = 1e-8;  // of the site's mean: the least mean a bl
 }
 
 MatrixD symmetricPower(const MatrixD& a, double power, double floor) {
-    const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(0.5 * (a + a.transpose()));
-    const Eigen::VectorXd values = solver.eigenvalues().array().max(floor).pow(power).matrix();
-    const Eigen::MatrixXd& vectors = solver.eigenvectors();
-    return vectors * values.asDiagonal() * vectors.transpose();
+    MatrixD vectors = 0.5 * (a + a.transpose());  // becomes the eigenvectors, one a row
+    const Eigen::VectorXd values = diagonalise(vectors).array().max(floor).pow(power).matrix();
+    const MatrixD scaled = values.asDiagonal() * vectors;
+    return product(vectors.transpose(), scaled, 1);
 }
 
 MatrixD geometricMean(const MatrixD& a, const MatrixD& b) {
@@ -27,10 +27,8 @@ MatrixD geometricMean(const MatrixD& a, const MatrixD& b) {
 
 double alignmentRoots(const MatrixD& sx, const MatrixD& sw) {
     const MatrixD root = symmetricPower(sx, 0.5, 0.0);
-    const MatrixD product = root * sw * root;
-    const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(0.5 * (product + product.transpose()),
-                                                                Eigen::EigenvaluesOnly);
-    return solver.eigenvalues().array().max(0.0).sqrt().sum();
+    const MatrixD middle = product(product(root, sw, 1), root, 1);
+    return spectrum(0.5 * (middle + middle.transpose())).array().max(0.0).sqrt().sum();
 }
 
 MatrixD alignmentTransform(const MatrixD& sx, const MatrixD& sw, double meanX, double meanW, const Damping& damping,
@@ -48,10 +46,16 @@ MatrixD alignmentTransform(const MatrixD& sx, const MatrixD& sw, double meanX, d
     const double addW = damping.w * std::max(blockW, kLeastShare * meanW);
     const MatrixD identity = MatrixD::Identity(n, n);
     const MatrixD x = sx + addX * identity, w = sw + addW * identity;
-    const MatrixD root = symmetricPower(x, 0.5, addX), inverse = symmetricPower(x, -0.5, addX);
-    const MatrixD middle = root * w * root;
-    const MatrixD p = inverse * symmetricPower(middle, 0.5, addX * addW) * inverse;
-    return symmetricPower(p, 0.5, 1e-12 * p.trace() / static_cast<double>(n));
+    // The square-root form: with x = A A^T, w = B B^T and the singular values S and left vectors U of B^T A, the rows
+    // of S^-1/2 U^T B^T are a transform of the same product T^T T = w # x^-1; no inverse and no root of x or w is formed.
+    MatrixD a = x, b = w;
+    dampedCholesky(a, 0, 1);
+    dampedCholesky(b, 0, 1);
+    MatrixD left = product(b.transpose(), a, 1);
+    const Eigen::VectorXd values = leftSingular(left);
+    const MatrixD rows = product(left, b.transpose(), 1);
+    const MatrixD scaled = values.array().max(1e-300).inverse().matrix().asDiagonal() * rows;
+    return symmetricPower(product(rows.transpose(), scaled, 1), 0.5, 0.0);
 }
 
 }  // namespace vulcat::calibrate

@@ -10,6 +10,17 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
+
+// LAPACK as Fortran declares it; lengths of strings come last. OpenBLAS holds it.
+extern "C" {
+void dsyevd_(const char* job, const char* triangle, const blasint* n, double* a, const blasint* stride, double* values,
+             double* work, const blasint* workSize, blasint* integers, const blasint* integerSize, blasint* info,
+             size_t jobLength, size_t triangleLength);
+void dgesdd_(const char* job, const blasint* rows, const blasint* columns, double* a, const blasint* strideA,
+             double* values, double* u, const blasint* strideU, double* v, const blasint* strideV, double* work,
+             const blasint* workSize, blasint* integers, blasint* info, size_t jobLength);
+}
 
 namespace vulcat::calibrate {
 
@@ -76,7 +87,51 @@ double logDiagonal(const MatrixD& lower) {
     return lower.diagonal().array().log().sum();
 }
 
+/// dsyevd on the calling thread. Columns of Fortran's result are rows of ours.
+Eigen::VectorXd eigenvaluesOf(MatrixD& a, char job) {
+    const blasint n = size(a.rows()), query = -1;
+    Eigen::VectorXd values(a.rows());
+    if (n == 0) return values;
+    double workSize = 0;
+    blasint integerSize = 0, info = 0;
+    dsyevd_(&job, "L", &n, a.data(), &n, values.data(), &workSize, &query, &integerSize, &query, &info, 1, 1);
+    std::vector<double> work(static_cast<size_t>(workSize));
+    std::vector<blasint> integers(static_cast<size_t>(integerSize));
+    const blasint room = static_cast<blasint>(work.size());
+    dsyevd_(&job, "L", &n, a.data(), &n, values.data(), work.data(), &room, integers.data(), &integerSize, &info, 1, 1);
+    if (info != 0) throw Error(Result::Failure, "the eigenvalues of a covariance could not be found");
+    return values;
+}
+
 }  // namespace
+
+Eigen::VectorXd diagonalise(MatrixD& a) {
+    return eigenvaluesOf(a, 'V');
+}
+
+Eigen::VectorXd spectrum(MatrixD a) {
+    return eigenvaluesOf(a, 'N');
+}
+
+Eigen::VectorXd leftSingular(MatrixD& a) {
+    const blasint n = size(a.rows()), query = -1;
+    Eigen::VectorXd values(a.rows());
+    if (n == 0) return values;
+    // Fortran sees the transpose, whose right singular vectors are the left ones of `a`.
+    MatrixD left(a.rows(), a.rows()), right(a.rows(), a.rows());
+    std::vector<blasint> integers(8 * static_cast<size_t>(n));
+    double workSize = 0;
+    blasint info = 0;
+    dgesdd_("S", &n, &n, a.data(), &n, values.data(), right.data(), &n, left.data(), &n, &workSize, &query,
+            integers.data(), &info, 1);
+    std::vector<double> work(static_cast<size_t>(workSize));
+    const blasint room = static_cast<blasint>(work.size());
+    dgesdd_("S", &n, &n, a.data(), &n, values.data(), right.data(), &n, left.data(), &n, work.data(), &room,
+            integers.data(), &info, 1);
+    if (info != 0) throw Error(Result::Failure, "the singular values of a covariance could not be found");
+    a = left.transpose();  // Fortran's V^T, its columns our rows: row i of `left` holds entry i of all vectors
+    return values;
+}
 
 void multiplyAdd(bool transposeA, Index M, Index N, Index K, const double* a, Index strideA, const double* b,
                  Index strideB, double* y, Index strideY, bool accumulate) {

@@ -40,6 +40,16 @@ struct AddedDamping {
 /// the identity. Errors: InvalidArgument when h is not square or holds NaN or infinity.
 AddedDamping dampedCholesky(MatrixD& h, double relative, int threads);
 
+/// Eigenvalues of a symmetric matrix, ascending; `a` becomes the eigenvectors, one a row. Runs on the calling thread.
+/// Errors: Failure when the iteration does not converge, which finite input does not bring about.
+Eigen::VectorXd diagonalise(MatrixD& a);
+/// The eigenvalues alone.
+Eigen::VectorXd spectrum(MatrixD a);
+
+/// Singular values of a square matrix, descending; `a` becomes the left singular vectors, one a row. Runs on the
+/// calling thread. Errors: as diagonalise.
+Eigen::VectorXd leftSingular(MatrixD& a);
+
 /// The geometric mean A # B = A^1/2 (A^-1/2 B A^-1/2)^1/2 A^1/2 of two symmetric positive definite matrices, as the
 /// limit of A <- (A + B)/2, B <- 2 A (A + B)^-1 B with both scaled to equal determinants each round: quadratic
 /// convergence, and nothing but Cholesky factors. Both arguments are damped by `relative` (see dampedCholesky)

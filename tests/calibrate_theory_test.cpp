@@ -176,7 +176,9 @@ TEST_CASE("transform: rows of several at once equal the contract's row by row") 
     CHECK(relativeDifference(applyTransform(t, layer.x), expected) < 1e-6);
 }
 
-TEST_CASE("SQNR: prediction is within 0.5 dB of measurement on Gaussian and Laplace layers at 4 and 8 bits") {
+TEST_CASE(
+    "SQNR: prediction is within 0.3 dB of measurement on Gaussian and Laplace layers at 4 and 8 bits, clipped grids "
+    "0.5") {
     for (const Kind kind : {Kind::Gaussian, Kind::Laplace})
         for (const Grid& grid : {Grid{4, 4, false}, Grid{4, 4, true}, Grid{4, 8}, Grid{8, 8}, Grid{4, 16},
                                  Grid{4, 4, false, 64}, Grid{4, 4, false, 0, format::ScaleSearch::Mse}}) {
@@ -192,7 +194,7 @@ TEST_CASE("SQNR: prediction is within 0.5 dB of measurement on Gaussian and Lapl
                                          (grid.scales == format::ScaleSearch::Mse ? " searched" : "") +
                                          (transformed ? " CAT" : "");
                 MESSAGE(name << ": predicted " << q.predicted << " dB, measured " << q.measured);
-                CHECK(std::fabs(q.predicted - q.measured) < 0.5);
+                CHECK(std::fabs(q.predicted - q.measured) < (grid.scales == format::ScaleSearch::Mse ? 0.5 : 0.3));
             }
         }
 }
