@@ -39,12 +39,13 @@ void multiply(const float* x, Eigen::Index strideX, const float* w, Eigen::Index
                 size(strideW), 0.0f, y, size(strideY));
 }
 
-void secondMoment(const Matrix& x, Eigen::Index first, Eigen::Index n, Matrix& sum) {
-    sum.resize(n, n);
-    cblas_ssyrk(CblasRowMajor, CblasUpper, CblasTrans, size(n), size(x.rows()), 1.0f, x.data() + first, size(x.cols()),
-                0.0f, sum.data(), size(n));
-    for (Eigen::Index i = 0; i < n; ++i)
-        for (Eigen::Index j = 0; j < i; ++j) sum(i, j) = sum(j, i);
+void crossMoment(const float* a, const float* b, Eigen::Index stride, Eigen::Index rows, Matrix& sum) {
+    if (a == b)
+        cblas_ssyrk(CblasRowMajor, CblasUpper, CblasTrans, size(sum.rows()), size(rows), 1.0f, a, size(stride), 0.0f,
+                    sum.data(), size(sum.cols()));
+    else
+        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, size(sum.rows()), size(sum.cols()), size(rows), 1.0f, a,
+                    size(stride), b, size(stride), 0.0f, sum.data(), size(sum.cols()));
 }
 
 }  // namespace vulcat::calibrate

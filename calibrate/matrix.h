@@ -34,7 +34,8 @@ Matrix multiplyTransposed(const Matrix& x, const Matrix& w);
 void multiply(const float* x, Eigen::Index strideX, const float* w, Eigen::Index strideW, float* y,
               Eigen::Index strideY, Eigen::Index M, Eigen::Index N, Eigen::Index K);
 
-/// sum[n,n] = x[:, first..first+n]^T x[:, first..first+n] over the rows of x, in float; both triangles are filled.
-void secondMoment(const Matrix& x, Eigen::Index first, Eigen::Index n, Matrix& sum);
+/// sum[n,m] = a[M,n]^T b[M,m] in float over `rows` rows of `stride` elements. Where a is b only the triangle on and
+/// above the diagonal has a meaning afterwards, at half the price.
+void crossMoment(const float* a, const float* b, Eigen::Index stride, Eigen::Index rows, Matrix& sum);
 
 }  // namespace vulcat::calibrate

@@ -11,6 +11,8 @@
 
 namespace vulcat::calibrate {
 
+class Team;
+
 /// The transform in front of every quantised linear (see calibrate/transforms.h).
 enum class TransformKind { None, Hadamard, Cat };
 
@@ -41,6 +43,7 @@ struct CalibrateOptions {
     uint64_t seed = 0;                        ///< chooses the rows that the report measures on
     bool overwrite = false;                   ///< replace outDir, and drop an unfinished run of another recipe
     int threads = 0;                          ///< 0: one a core; never changes a byte of the result
+    Team* team = nullptr;                     ///< processes that share the work; the caller's, or none
     const std::atomic<bool>* stop = nullptr;  ///< set to true: Error(Cancelled) soon, and the run can be resumed
 };
 

@@ -1,12 +1,23 @@
 #include "calibrate/statistics.h"
 
+#include "calibrate/parallel.h"
+
 #include <algorithm>
 #include <unordered_set>
 
 namespace vulcat::calibrate {
 
 namespace {
-constexpr Eigen::Index kFloatRows = 256;  // longer float sums would lose digits that the transforms can feel
+constexpr Eigen::Index kFloatRows = 512;   // longer float sums would lose digits that the transforms can feel
+constexpr Eigen::Index kMomentTile = 512;  // columns of a work item; its float sum stays in the cache
+
+void mirrorUpper(Matrix& m) {
+    constexpr Eigen::Index kStep = 32;  // both sides of the mirror stay in the cache
+    for (Eigen::Index i = 0; i < m.rows(); i += kStep)
+        for (Eigen::Index j = 0; j <= i; j += kStep)
+            for (Eigen::Index r = i; r < std::min(i + kStep, m.rows()); ++r)
+                for (Eigen::Index c = j; c < std::min(j + kStep, r); ++c) m(r, c) = m(c, r);
+}
 
 /// splitmix64: the same numbers on every machine and library.
 uint64_t nextRandom(uint64_t& state) {
@@ -25,15 +36,34 @@ SecondMoments::SecondMoments(Eigen::Index width, Eigen::Index block)
     }
 }
 
-void SecondMoments::add(const Matrix& x) {
-    Matrix sum;
-    for (Eigen::Index row = 0; row < x.rows(); row += kFloatRows) {
-        const Matrix rows = x.middleRows(row, std::min(kFloatRows, x.rows() - row));
-        for (size_t b = 0; b < blocks_.size(); ++b) {
-            secondMoment(rows, static_cast<Eigen::Index>(b) * block_, blocks_[b].rows(), sum);
-            blocks_[b] += sum.cast<double>();
+void SecondMoments::add(const Matrix& x, int threads) {
+    struct Tile {
+        size_t block;
+        Eigen::Index row, column, rows, columns;  // inside the block
+    };
+    std::vector<Tile> tiles;
+    for (size_t b = 0; b < blocks_.size(); ++b)
+        for (Eigen::Index i = 0; i < blocks_[b].rows(); i += kMomentTile)
+            for (Eigen::Index j = i; j < blocks_[b].rows(); j += kMomentTile)
+                tiles.push_back({b, i, j, std::min(kMomentTile, blocks_[b].rows() - i),
+                                 std::min(kMomentTile, blocks_[b].rows() - j)});
+    const SerialBlas serial;
+    parallelFor(tiles.size(), threads, [&](size_t t) {
+        const Tile& tile = tiles[t];
+        const Eigen::Index first = static_cast<Eigen::Index>(tile.block) * block_;
+        auto above = blocks_[tile.block].block(tile.row, tile.column, tile.rows, tile.columns);
+        auto below = blocks_[tile.block].block(tile.column, tile.row, tile.columns, tile.rows);
+        Matrix sum(tile.rows, tile.columns);
+        for (Eigen::Index row = 0; row < x.rows(); row += kFloatRows) {
+            const float* rows = x.data() + row * x.cols() + first;
+            crossMoment(rows + tile.row, rows + tile.column, x.cols(), std::min(kFloatRows, x.rows() - row), sum);
+            if (tile.row == tile.column)
+                mirrorUpper(sum);
+            else
+                below += sum.transpose().cast<double>();
+            above += sum.cast<double>();
         }
-    }
+    });
     rows_ += static_cast<uint64_t>(x.rows());
 }
 
@@ -55,6 +85,34 @@ double SecondMoments::trace() const {
 uint64_t SecondMoments::sizeBytes(Eigen::Index width, Eigen::Index block) {
     const Eigen::Index each = block == 0 ? width : std::min(block, width);
     return static_cast<uint64_t>((width + each - 1) / each * each * each) * sizeof(double);
+}
+
+std::vector<double> SecondMoments::packed() const {
+    std::vector<double> values;
+    values.reserve(packedCount(width_, block_));
+    for (const MatrixD& block : blocks_)
+        for (Eigen::Index i = 0; i < block.rows(); ++i)
+            values.insert(values.end(), block.row(i).data() + i, block.row(i).data() + block.cols());
+    return values;
+}
+
+uint64_t SecondMoments::packedCount(Eigen::Index width, Eigen::Index block) {
+    const Eigen::Index each = block == 0 ? width : std::min(block, width), tail = width % each;
+    return static_cast<uint64_t>((width / each) * (each * (each + 1) / 2) + tail * (tail + 1) / 2);
+}
+
+SecondMoments SecondMoments::fromPacked(Eigen::Index width, Eigen::Index block, uint64_t rows,
+                                        std::span<const double> values) {
+    SecondMoments moments(width, block);
+    const double* next = values.data();
+    for (MatrixD& matrix : moments.blocks_)
+        for (Eigen::Index i = 0; i < matrix.rows(); ++i) {
+            std::copy_n(next, matrix.cols() - i, matrix.row(i).data() + i);
+            matrix.col(i).tail(matrix.rows() - i) = matrix.row(i).tail(matrix.cols() - i).transpose();
+            next += matrix.cols() - i;
+        }
+    moments.rows_ = rows;
+    return moments;
 }
 
 std::vector<uint64_t> chooseRows(uint64_t total, uint64_t count, uint64_t seed) {
