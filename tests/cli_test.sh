@@ -49,7 +49,7 @@ few=(--text "$text" --separator '<|endoftext|>' --samples 6 --seq-len 96)
 # ---- help and usage
 expect 0 '' "$vulcat" --help
 expect 0 '' "$vulcat" --version
-for command in calibrate run eval devices inspect bench; do
+for command in calibrate statistics report run eval devices inspect bench; do
     expect 0 '' "$vulcat" $command --help
     holds "$command --help shows its options" grep -qE -- '-' "$work/out"
 done
@@ -112,6 +112,20 @@ holds "--dry-run foretells memory" grep -q 'peak memory' "$work/out"
 holds "--dry-run writes nothing" test ! -e "$work/dry"
 expect 0 '' "$vulcat" inspect "$baked" --tensors
 holds "inspect names codes and bits" grep -qE 'q_proj.codes' "$work/out"
+holds "the report page says what model it is" grep -q 'Calibration of story_model' "$baked/calibration_report.html"
+rm "$baked/calibration_report.html"
+echo '{"text": "t", "float_nll": 1, "rows": [{"recipe": "some recipe", "nll_over_float": 0.5}]}' >"$work/quality.json"
+expect 0 '' "$vulcat" report "$baked" --quality "$work/quality.json"
+holds "report writes the page again, with the table" grep -q 'some recipe' "$baked/calibration_report.html"
+expect 3 'calibration_report.json' "$vulcat" report "$model"
+expect 3 'quality table' "$vulcat" report "$baked" --quality "$baked/calibration_report.json"
+expect 0 '' "$vulcat" statistics "$model" -o "$work/share1" "${few[@]}" --share 1/2
+expect 0 '' "$vulcat" statistics "$model" -o "$work/share2" "${few[@]}" --share 2/2
+expect 0 '2 of 2 shares' "$vulcat" statistics "$model" -o "$work/merged" --merge "$work/share2" "$work/share1"
+expect 2 'share1' "$vulcat" statistics "$model" -o "$work/never" --merge "$work/share1" "$work/share1"
+expect 2 'share' "$vulcat" statistics "$model" -o "$work/never" "${few[@]}" --share 3/2
+expect 3 'empty.txt' "$vulcat" statistics "$model" -o "$work/never" --merge "$work/share1" "$work/empty.txt"
+holds "no statistics where they could not be right" test ! -e "$work/never"
 expect 0 '' "$vulcat" run "$baked" -p 'Once upon a time' -n 12 --seed 1 --temp 0.8
 cp "$work/out" "$work/first"
 expect 0 '' "$vulcat" run "$baked" -p 'Once upon a time' -n 12 --seed 1 --temp 0.8
@@ -123,6 +137,7 @@ expect 0 '' "$vulcat" eval "$baked" "${few[@]}" --base "$model"
 holds "eval prints NLL, perplexity and KL divergence" grep -qiE 'KL' "$work/out"
 expect 0 '' "$vulcat" eval "$baked" "${few[@]}" --cpu
 expect 0 '' "$vulcat" bench "$model" -p 16 -n 4 -r 1 --format json
+expect 0 '' "$vulcat" bench --calibrate --width 128 -r 1 --format csv
 expect 0 '' "$vulcat" bench --kernels --shapes 64x96 --rows 1,5 --types w4a4,w4a8-g32,w16a16 --seconds 0.01 --format csv
 
 # ---- interruption and a full disk

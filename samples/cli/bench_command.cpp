@@ -1,5 +1,7 @@
-// vulcat bench: prompt and generation speed of a model, or the speed of single kernels.
+// vulcat bench: prompt and generation speed of a model, the speed of single kernels, or that of
+// calibration's steps.
 
+#include "cli/calibrate_bench.h"
 #include "cli/command.h"
 #include "cli/exit_code.h"
 #include "cli/gpu_model.h"
@@ -25,6 +27,8 @@ struct BenchArguments {
     uint32_t prompt = 512, generate = 128, repetitions = 5;
     bool profile = false;
     bool kernels = false;
+    bool calibrate = false;
+    int width = 4096, threads = 0;
     std::vector<std::string> shapes{"4096x4096", "14336x4096", "4096x14336"};
     std::vector<uint32_t> rows{1, 512};
     std::vector<std::string> types{"w4a16-g128", "w4a8", "w4a4", "w4a4-g128"};
@@ -117,6 +121,11 @@ int benchKernelList(const BenchArguments& a) {
     return kExitOk;
 }
 
+int benchCalibration(const BenchArguments& a) {
+    std::fputs(calibrateBench(a.width, a.repetitions, a.threads).format(a.format).c_str(), stdout);
+    return kExitOk;
+}
+
 }  // namespace
 
 void addBenchCommand(CommandLine& line) {
@@ -135,7 +144,10 @@ void addBenchCommand(CommandLine& line) {
         .commas();
     command.option("--seconds", a->seconds, "With --kernels: seconds of measuring each entry").range(0.0, 60.0);
     command.option("-o,--output,--format", a->format, "Output format").oneOf({"md", "csv", "json"});
-    command.action([a] { return a->kernels ? benchKernelList(*a) : benchModel(*a); });
+    command.flag("--calibrate", a->calibrate, "Measure calibration's heavy steps on the CPU instead of a model");
+    command.option("--width", a->width, "With --calibrate: inputs and outputs of the layer").range(128, 16384);
+    command.option("-t,--threads", a->threads, "With --calibrate: CPU threads; 0: one a core").range(0, 1024);
+    command.action([a] { return a->calibrate ? benchCalibration(*a) : a->kernels ? benchKernelList(*a) : benchModel(*a); });
 }
 
 }  // namespace vulcat::cli

@@ -12,6 +12,8 @@ void addRunCommand(CommandLine& line);
 void addEvalCommand(CommandLine& line);
 void addDevicesCommand(CommandLine& line);
 void addInspectCommand(CommandLine& line);
+void addReportCommand(CommandLine& line);
+void addStatisticsCommand(CommandLine& line);
 void addBenchCommand(CommandLine& line);
 
 /// Set by Ctrl-C; long work looks at it, saves what it has and ends with exit code 130.

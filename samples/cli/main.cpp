@@ -2,6 +2,7 @@
 
 #include "cli/command.h"
 #include "cli/exit_code.h"
+#include "cli/mpi_team.h"
 #include "cli/terminal.h"
 
 #include <cerrno>
@@ -42,6 +43,8 @@ int run(int argc, char** argv) {
     addEvalCommand(line);
     addDevicesCommand(line);
     addInspectCommand(line);
+    addReportCommand(line);
+    addStatisticsCommand(line);
     addBenchCommand(line);
     Action chosen;
     int code = kExitOk;
@@ -66,5 +69,7 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
     std::signal(SIGINT, vulcat::cli::onInterrupt);
     std::signal(SIGPIPE, SIG_DFL);
-    return vulcat::cli::run(argc, argv);
+    const int code = vulcat::cli::run(argc, argv);
+    if (code != vulcat::cli::kExitOk) vulcat::cli::endTogether(code);
+    return code;
 }

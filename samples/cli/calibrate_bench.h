@@ -1,0 +1,14 @@
+#pragma once
+// vulcat bench --calibrate: what calibration's heavy steps cost, against one matrix product of the same BLAS.
+
+#include "cli/terminal.h"
+
+#include <cstdint>
+
+namespace vulcat::cli {
+
+/// Medians over `repetitions` rounds, each of which runs every step once, so that a busy machine hits all alike.
+/// `size` is the width of the square matrices; `threads` 0: one a core.
+Table calibrateBench(int size, uint32_t repetitions, int threads);
+
+}  // namespace vulcat::cli
