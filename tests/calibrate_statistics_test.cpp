@@ -182,8 +182,8 @@ TEST_CASE("statistics: damaged and hostile files are refused by name") {
         CHECK_FALSE(accepted(file));
     };
     for (const auto& [key, value] : SmallFile().metadata) {
-        CAPTURE(key);
         const std::string name = key;
+        CAPTURE(name);
         damaged([&](SmallFile& f) { f.metadata.erase(name); });
         if (name != "model" && name != "texts") {
             damaged([&](SmallFile& f) { f.metadata[name] = "-1"; });

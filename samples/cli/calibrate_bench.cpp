@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <ctime>
 #include <functional>
 
 namespace vulcat::cli {
@@ -64,10 +65,22 @@ struct Workload {
     }
 };
 
-double secondsOf(const std::function<void()>& work) {
+/// Seconds on the clock, and seconds of all cores together that this process got.
+struct Cost {
+    double wall = 0, cpu = 0;
+};
+
+Cost costOf(const std::function<void()>& work) {
     const auto begin = std::chrono::steady_clock::now();
+    const std::clock_t before = std::clock();
     work();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    return {std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(),
+            static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC};
+}
+
+double median(std::vector<double> values) {
+    std::nth_element(values.begin(), values.begin() + static_cast<long>(values.size() / 2), values.end());
+    return values[values.size() / 2];
 }
 
 struct Step {
@@ -76,7 +89,7 @@ struct Step {
     /// The figure of a time beside that of the matrix product, with the bar it is held against.
     std::function<std::string(double time, double product)> figure;
     std::string bar;
-    std::vector<double> times = {};
+    std::vector<double> wall = {}, cpu = {};
 };
 
 std::vector<Step> stepsOf(const Workload& load, int threads) {
@@ -119,18 +132,16 @@ Table calibrateBench(int size, uint32_t repetitions, int threads) {
     for (uint32_t round = 0; round < std::max(repetitions, 1u); ++round)
         for (Step& step : steps) {
             if (interrupted.load()) throw Error(Result::Cancelled, "interrupted");
-            step.times.push_back(secondsOf(step.work));
+            const Cost cost = costOf(step.work);
+            step.wall.push_back(cost.wall);
+            step.cpu.push_back(cost.cpu);
         }
-    Table table(
-        {"width " + std::to_string(size) + ", " + std::to_string(used) + " threads", "median s", "that is", "bar"});
-    double product = 0;
-    for (Step& step : steps) {
-        std::nth_element(step.times.begin(), step.times.begin() + static_cast<long>(step.times.size() / 2),
-                         step.times.end());
-        const double time = step.times[step.times.size() / 2];
-        if (product == 0) product = time;
-        table.add({step.name, fixed(time, 2), step.figure ? step.figure(time, product) : "1", step.bar});
-    }
+    Table table({"width " + std::to_string(size) + ", " + std::to_string(used) + " threads", "median s", "that is",
+                 "by CPU time", "bar"});
+    const double wall = median(steps.front().wall), cpu = median(steps.front().cpu);
+    for (const Step& step : steps)
+        table.add({step.name, fixed(median(step.wall), 2), step.figure ? step.figure(median(step.wall), wall) : "1",
+                   step.figure ? step.figure(median(step.cpu), cpu) : "1", step.bar});
     return table;
 }
 
