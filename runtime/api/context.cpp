@@ -64,7 +64,23 @@ api::ContextOptions readOptions(const VulcatContextInfo& info) {
     options.device.hostAllocator = static_cast<const VkAllocationCallbacks*>(info.hostAllocator);
     options.pipelineCache = copyBlob(info.pipelineCache, info.pipelineCacheBytes,
                                      "info.pipelineCache is NULL but pipelineCacheBytes is not 0");
+    options.tuning = copyBlob(info.tuning, info.tuningBytes, "info.tuning is NULL but tuningBytes is not 0");
     return options;
+}
+
+void requireMode(VulcatMode mode) {
+    const bool known = mode == VULCAT_MODE_BALANCE || mode == VULCAT_MODE_GRAPHICS || mode == VULCAT_MODE_COMPUTE;
+    api::requireArgument(known, "mode is none of VulcatMode");
+}
+
+/// Keeps what was learned for the next device. A lost one need not answer any more.
+void keepBlobs(VulcatContext_T& context) {
+    try {
+        if (context.pipelines) context.options.pipelineCache = context.pipelines->cacheBlob();
+        if (context.costs) context.options.tuning = context.costs->blob();
+    } catch (const Error& error) {
+        context.write(VULCAT_LOG_DEBUG, error.what());
+    }
 }
 
 }  // namespace
@@ -90,6 +106,24 @@ void VulcatContext_T::open() {
         device.emplace(*instance, devices[choice.position], options.device);
     }
     pipelines.emplace(*device, options.pipelineCache);
+    costs.emplace(device->info(), pipelines->modulesHash(), options.tuning);
+}
+
+void VulcatContext_T::close() {
+    for (VulcatSession session : sessions) session->close();
+    for (VulcatModel model : models) model->decoder.reset();
+    for (VulcatLinear linear : linears) linear->linear.reset();
+    costs.reset();
+    pipelines.reset();
+    if (device && device->abandoned() && instance) instance->abandon();
+    device.reset();
+    instance.reset();
+}
+
+void VulcatContext_T::reopenChildren() {
+    for (VulcatLinear linear : linears) linear->open();
+    for (VulcatModel model : models) model->open({});
+    for (VulcatSession session : sessions) session->open();
 }
 
 layers::Engine VulcatContext_T::engine() {
@@ -139,6 +173,8 @@ VulcatResult vulcatCreateContext(const VulcatContextInfo* info, VulcatContext* c
             auto made = std::make_unique<VulcatContext_T>();
             made->log = known.log;
             made->userData = known.userData;
+            requireMode(known.mode);
+            made->mode = known.mode;
             made->options = readOptions(known);
             made->open();
             *context = made.release();
@@ -171,11 +207,39 @@ VulcatResult vulcatContextDevice(VulcatContext context, VulcatDeviceInfo* device
     });
 }
 
+VulcatResult vulcatSetMode(VulcatContext context, VulcatMode mode) {
+    return api::guardHandle(context, [&] {
+        requireMode(mode);
+        context->mode = mode;
+    });
+}
+
 VulcatResult vulcatContextBlob(VulcatContext context, VulcatBlob kind, void* data, size_t* bytes) {
     return api::guardHandle(context, [&] {
         api::requireArgument(bytes != nullptr, "bytes must not be NULL");
-        api::requireArgument(kind == VULCAT_BLOB_PIPELINE_CACHE, "kind is none of VulcatBlob");
-        const std::vector<std::byte> blob = context->engine().pipelines.cacheBlob();
+        const bool cache = kind == VULCAT_BLOB_PIPELINE_CACHE;
+        api::requireArgument(cache || kind == VULCAT_BLOB_TUNING, "kind is none of VulcatBlob");
+        const layers::Engine engine = context->engine();
+        const std::vector<std::byte> blob = cache ? engine.pipelines.cacheBlob() : context->costs->blob();
         api::copyOut(blob.data(), blob.size(), static_cast<std::byte*>(data), bytes, "data");
+    });
+}
+
+VulcatResult vulcatRecreate(VulcatContext context, const VulcatHostDevice* host) {
+    return api::guardHandle(context, [&] {
+        api::requireArgument((host != nullptr) == context->options.host.has_value(),
+                             "host is given exactly for a context on the host's device");
+        std::optional<vk::AdoptedDevice> next;
+        if (host != nullptr) next = api::adoptedDevice(host);
+        keepBlobs(*context);
+        context->close();
+        if (next) context->options.host = std::move(next);
+        try {
+            context->open();
+            context->reopenChildren();
+        } catch (...) {
+            context->close();
+            throw;
+        }
     });
 }

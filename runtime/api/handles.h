@@ -7,7 +7,10 @@
 #include "base/error.h"
 #include "layers/standalone_linear.h"
 #include "model/generator.h"
+#include "model/model_plan.h"
 #include "model/session.h"
+#include "model/session_state.h"
+#include "model/stepper.h"
 #include "text/streaming_decoder.h"
 #include "text/tokenizer.h"
 #include "vk/device_choice.h"
@@ -19,6 +22,7 @@
 #include <cstring>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <new>
 #include <optional>
 #include <string>
@@ -34,7 +38,11 @@ struct ContextOptions {
     vk::DeviceOptions device;
     std::optional<vk::AdoptedDevice> host;
     std::vector<std::byte> pipelineCache;
+    std::vector<std::byte> tuning;
 };
+
+/// NULL: the defaults.
+model::SessionOptions sessionOptions(const VulcatSessionInfo* info, const char* name);
 
 /// Checks the host's struct and translates it. Errors: InvalidArgument naming the field.
 vk::AdoptedDevice adoptedDevice(const VulcatHostDevice* host);
@@ -50,8 +58,20 @@ struct VulcatContext_T {
     std::optional<vulcat::vk::Device> device;      // none after a vulcatRecreate that failed
     std::optional<vulcat::vk::PipelineLibrary> pipelines;
 
+    std::optional<vulcat::model::StepCosts> costs;
+    VulcatMode mode = VULCAT_MODE_BALANCE;
+    // Everything made from this context and not destroyed, in the order of creation.
+    std::vector<VulcatLinear> linears;
+    std::vector<VulcatModel> models;
+    std::vector<VulcatSession> sessions;
+
+    ~VulcatContext_T() { close(); }
     /// Makes device and pipelines from the options.
     void open();
+    /// Takes the children from the device, remembering what sessions hold, then destroys it.
+    void close();
+    /// Puts the children back on the device that open() made.
+    void reopenChildren();
     /// Throws DeviceLost where open() has failed.
     vulcat::layers::Engine engine();
     void write(VulcatLogLevel level, const std::string& message) const {
@@ -59,30 +79,72 @@ struct VulcatContext_T {
     }
 };
 
+namespace vulcat::api {
+
+/// Puts a handle into its context's list as long as it lives.
+template <class Handle>
+class Listed {
+  public:
+    Listed(std::vector<Handle>& list, Handle handle) : list_(list), handle_(handle) { list_.push_back(handle); }
+    ~Listed() { list_.erase(std::find(list_.begin(), list_.end(), handle_)); }
+    Listed(const Listed&) = delete;
+    Listed& operator=(const Listed&) = delete;
+
+  private:
+    std::vector<Handle>& list_;
+    Handle handle_;
+};
+
+/// What is there only while the context has a device.
+template <class T>
+T& present(std::optional<T>& value) {
+    if (!value) throw Error(Result::DeviceLost, "the context has no device: call vulcatRecreate");
+    return *value;
+}
+
+}  // namespace vulcat::api
+
 struct VulcatLinear_T {
+    explicit VulcatLinear_T(VulcatContext parent) : context(parent), listed(parent->linears, this) {}
     VulcatContext context;
     std::filesystem::path folder;  // empty: `memory`
     std::string site;
     std::optional<vulcat::layers::MemoryLinear> memory;
     vulcat::layers::StandaloneLinear::Options options;
     std::optional<vulcat::layers::StandaloneLinear> linear;
+    vulcat::api::Listed<VulcatLinear> listed;
 
     void open();
 };
 
 struct VulcatModel_T {
+    VulcatModel_T(VulcatContext parent, std::filesystem::path from)
+        : context(parent), folder(std::move(from)), tokenizer(folder), listed(parent->models, this) {}
     VulcatContext context;
+    std::filesystem::path folder;
     vulcat::text::Tokenizer tokenizer;
-    vulcat::model::DecoderModel decoder;
+    std::optional<vulcat::model::DecoderModel> decoder;
+    vulcat::api::Listed<VulcatModel> listed;
+
+    void open(const vulcat::model::LoadProgress& progress);
 };
 
 struct VulcatSession_T {
+    VulcatSession_T(VulcatModel of, const vulcat::model::SessionOptions& wanted);
     VulcatContext context;
-    vulcat::model::Session session;
-    vulcat::model::Generator generator;
+    VulcatModel model;
+    vulcat::model::SessionOptions options;
+    vulcat::model::SessionHistory remembered;  // while there is no device
+    std::optional<vulcat::model::Session> session;
+    std::optional<vulcat::model::Stepper> stepper;
+    std::optional<vulcat::model::Generator> generator;  // refers to `session`, also to the one of a later device
+    vulcat::api::Listed<VulcatSession> listed;
 
-    VulcatSession_T(VulcatModel model, const vulcat::model::SessionOptions& options)
-        : context(model->context), session(model->decoder, options), generator(session, model->tokenizer) {}
+    void open();
+    void close();
+    /// The session with nothing queued any more: what is, is run to its end first.
+    vulcat::model::Generator& settled();
+    void finishQueue();
 };
 
 struct VulcatTextStream_T {

@@ -100,8 +100,7 @@ VulcatResult vulcatCreateLinear(VulcatContext context, const VulcatLinearInfo* i
     return api::guardHandle(context, [&] {
         const VulcatLinearInfo known = api::readStruct(info, "info");
         api::requireArgument(linear != nullptr, "linear must not be NULL");
-        auto made = std::make_unique<VulcatLinear_T>();
-        made->context = context;
+        auto made = std::make_unique<VulcatLinear_T>(context);
         made->options.maxRows = known.maxRows;
         if (known.recordings != 0) made->options.recordings = known.recordings;
         api::requireArgument(made->options.recordings <= 64, "info.recordings must be at most 64");
@@ -124,7 +123,7 @@ void vulcatDestroyLinear(VulcatLinear linear) {
 VulcatResult vulcatLinearProperties(VulcatLinear linear, VulcatLinearProperties* properties) {
     return api::guardHandle(linear, [&] {
         const vk::Device& device = linear->context->engine().device;
-        const layers::StandaloneLinear& made = *linear->linear;
+        const layers::StandaloneLinear& made = api::present(linear->linear);
         VulcatLinearProperties known{};
         known.inputs = made.inputs();
         known.outputs = made.outputs();
@@ -144,7 +143,7 @@ VulcatResult vulcatCmdLinear(VulcatLinear linear, const VulcatLinearRun* run) {
     return api::guardHandle(linear, [&] {
         const VulcatLinearRun known = api::readStruct(run, "run");
         const vk::Device& device = linear->context->engine().device;
-        layers::StandaloneLinear& made = *linear->linear;
+        layers::StandaloneLinear& made = api::present(linear->linear);
         api::requireArgument(known.commandBuffer != nullptr, "run.commandBuffer must not be NULL");
         api::requireArgument(known.rows >= 1 && known.rows <= made.maxRows(), "run.rows must be 1..maxRows");
         const uint64_t rows = known.rows;

@@ -18,6 +18,10 @@ void giveText(std::string made, VulcatTextStream stream, const char** text, size
 
 }  // namespace
 
+void VulcatModel_T::open(const model::LoadProgress& progress) {
+    decoder.emplace(context->engine(), folder, progress);
+}
+
 VulcatResult vulcatLoadModel(VulcatContext context, const VulcatModelInfo* info, VulcatModel* model) {
     return api::guardHandle(context, [&] {
         const VulcatModelInfo known = api::readStruct(info, "info");
@@ -29,9 +33,35 @@ VulcatResult vulcatLoadModel(VulcatContext context, const VulcatModelInfo* info,
                 return known.progress(known.userData, done, total, std::string(next).c_str()) == 0;
             };
         }
+        const layers::Engine engine = context->engine();
         // The tokenizer first: it is quick, and a folder without one should not be found out after the upload.
-        text::Tokenizer tokenizer{pathOf(known.folder)};
-        *model = new VulcatModel_T{context, std::move(tokenizer), {context->engine(), pathOf(known.folder), progress}};
+        auto made = std::make_unique<VulcatModel_T>(context, pathOf(known.folder));
+        const model::ModelPlan plan = model::planModel(engine, made->folder, {});
+        model::requireMemory(plan, plan.modelBytes(), "the model");
+        made->open(progress);
+        *model = made.release();
+    });
+}
+
+VulcatResult vulcatPlanModel(VulcatContext context, const VulcatModelInfo* modelInfo,
+                             const VulcatSessionInfo* sessionInfo, VulcatModelPlan* plan) {
+    return api::guardHandle(context, [&] {
+        const VulcatModelInfo known = api::readStruct(modelInfo, "modelInfo");
+        api::requireArgument(known.folder != nullptr, "modelInfo.folder must not be NULL");
+        const model::ModelPlan made =
+            model::planModel(context->engine(), pathOf(known.folder), api::sessionOptions(sessionInfo, "sessionInfo"));
+        VulcatModelPlan answer{};
+        answer.contextLength = made.shape.contextLength;
+        answer.chunkRows = made.shape.chunkRows;
+        answer.weightsBytes = made.weightsBytes;
+        answer.vocabularyBytes = made.vocabularyBytes;
+        answer.cacheBytes = made.cacheBytes;
+        answer.activationsBytes = made.activationsBytes;
+        answer.totalBytes = made.totalBytes();
+        answer.hostVisibleBytes = made.hostBytes;
+        answer.availableBytes = made.availableBytes;
+        answer.fits = made.totalBytes() <= made.availableBytes ? 1 : 0;
+        api::writeStruct(answer, plan, "plan");
     });
 }
 
@@ -41,20 +71,21 @@ void vulcatDestroyModel(VulcatModel model) {
 
 VulcatResult vulcatModelProperties(VulcatModel model, VulcatModelProperties* properties) {
     return api::guardHandle(model, [&] {
-        const format::ModelConfig& config = model->decoder.config();
+        const format::ModelConfig& config = api::present(model->decoder).config();
         VulcatModelProperties known{};
         known.vocabularySize = static_cast<uint32_t>(config.vocabSize);
         known.maxPositions = static_cast<uint32_t>(config.maxPositions);
         known.layers = static_cast<uint32_t>(config.layers);
         known.hiddenSize = static_cast<uint32_t>(config.hiddenSize);
         known.bosToken = model::openingToken(config, model->tokenizer).value_or(-1);
-        known.weightsBytes = model->decoder.weightsBytes();
+        known.weightsBytes = model->decoder->weightsBytes();
         api::writeStruct(known, properties, "properties");
     });
 }
 
 int vulcatModelEndsText(VulcatModel model, int32_t token) {
-    return model != nullptr && model::endsText(model->decoder.config(), model->tokenizer, token) ? 1 : 0;
+    if (model == nullptr || !model->decoder) return 0;
+    return model::endsText(model->decoder->config(), model->tokenizer, token) ? 1 : 0;
 }
 
 VulcatResult vulcatTokenize(VulcatModel model, const char* text, size_t textBytes, int addBos, int32_t* tokens,

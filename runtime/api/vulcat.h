@@ -7,13 +7,14 @@
  *             vulcatCmdLinear        recorded into the host's own command buffer
  *   session   vulcatLoadModel        a Hugging Face folder, float or baked by `vulcat calibrate`, with its tokenizer
  *             vulcatCreateSession    one conversation: a key-value cache and what a forward pass needs
- *             vulcatSessionAppend    tokens in batched forward passes
+ *             vulcatSessionAppend    all at once; or vulcatSessionQueue and vulcatSessionStep: some time in each frame
  *             vulcatSessionSample    the next token
  *   text      vulcatTokenize, vulcatTextStreamPush, or vulcatGenerate: text in, text out through a callback
  *
  * Inside an engine
  *   vulcatQueryDevice says what to enable, the host creates its device and hands it over in VulcatHostDevice; then
- *   everything runs on that device and its queue.
+ *   vulcatPlanModel tells what a model will take, and vulcatSessionStep keeps to a budget in every frame. When the
+ *   driver gives up, calls return VULCAT_ERROR_DEVICE_LOST and vulcatRecreate brings everything back.
  *
  * Rules that hold everywhere
  *   Results    Every function that can fail returns VulcatResult. The sentence that belongs to the latest failure is
@@ -51,7 +52,7 @@ extern "C" {
 #endif
 
 #define VULCAT_VERSION_MAJOR 0
-#define VULCAT_VERSION_MINOR 2
+#define VULCAT_VERSION_MINOR 1
 #define VULCAT_VERSION_PATCH 0
 
 typedef enum VulcatResult {
@@ -61,7 +62,7 @@ typedef enum VulcatResult {
     VULCAT_ERROR_INVALID_FILE = -3,     /* a file is missing, damaged, or disagrees with another */
     VULCAT_ERROR_NO_DEVICE = -4,        /* no Vulkan driver, or no device that can run this */
     VULCAT_ERROR_OUT_OF_MEMORY = -5,    /* host or device memory, or VulcatContextInfo.memoryBudgetBytes */
-    VULCAT_ERROR_DEVICE_LOST = -6,      /* the driver gave up: destroy the context and make a new one */
+    VULCAT_ERROR_DEVICE_LOST = -6,      /* the driver gave up: see vulcatRecreate */
     VULCAT_ERROR_WRONG_RESULT = -7,     /* a computation gave what cannot be right */
     VULCAT_ERROR_CANCELLED = -8,        /* a callback asked to stop */
     VULCAT_ERROR_UNSUPPORTED = -9,      /* valid, but not something vulcat does */
@@ -209,6 +210,8 @@ typedef struct VulcatContextInfo {
     const void* pipelineCache;           /* NULL, or what vulcatContextBlob gave in an earlier run; anything that does
                                             not fit device, driver and library is passed over */
     size_t pipelineCacheBytes;
+    const void* tuning; /* likewise */
+    size_t tuningBytes;
     VulcatFunction getInstanceProcAddr; /* for an own device: the Vulkan loader or driver to use; NULL: the system's
                                            libvulkan, opened at run time */
 } VulcatContextInfo;
@@ -234,8 +237,12 @@ typedef struct VulcatDeviceInfo {
 /* Describes the context's device. Set deviceInfo->structSize before the call. */
 VULCAT_API VulcatResult vulcatContextDevice(VulcatContext context, VulcatDeviceInfo* deviceInfo);
 
+/* Changes the mode, at any time, for instance by the phase of a game. */
+VULCAT_API VulcatResult vulcatSetMode(VulcatContext context, VulcatMode mode);
+
 typedef enum VulcatBlob {
     VULCAT_BLOB_PIPELINE_CACHE = 0, /* compiled pipelines: saves the next start their compilation */
+    VULCAT_BLOB_TUNING = 1,         /* measured times of dispatches: saves vulcatSessionStep its learning */
     VULCAT_BLOB_MAX_ENUM = 0x7FFFFFFF
 } VulcatBlob;
 
@@ -243,7 +250,15 @@ typedef enum VulcatBlob {
  * the end. On entry *bytes is the room at `data`, on return the size. data NULL: only the size. */
 VULCAT_API VulcatResult vulcatContextBlob(VulcatContext context, VulcatBlob kind, void* data, size_t* bytes);
 
-/* ---- Layer: one quantised linear -------------------------------------------------------------------------------------
+/* After VULCAT_ERROR_DEVICE_LOST, or whenever the host wants to move to another device: makes the device, all linears,
+ * models and sessions anew behind the same handles. Linears come from the memory or the folder they were made from,
+ * models from their folder, key-value caches by running the sessions' tokens again in the same passes, so that the
+ * same tokens follow. Queued tokens are forgotten, text streams go on.
+ * host: NULL for a context with its own device, else the host's new device. When it fails, the children stay
+ * without a device, their functions return VULCAT_ERROR_DEVICE_LOST, and it may be called again. */
+VULCAT_API VulcatResult vulcatRecreate(VulcatContext context, const VulcatHostDevice* host);
+
+/* ---- Layer: one quantised linear ---------------------------------------------------------------------------------
  * y = W x' + b, x' = T x quantised: W [outputs, inputs] in 4 or 8 bits, T the layer's transform.
  */
 typedef struct VulcatLinearInfo {
@@ -254,8 +269,8 @@ typedef struct VulcatLinearInfo {
     const char* folder; /* zero-terminated, or NULL */
     const char* site;   /* zero-terminated */
 
-    /* Or from memory (folder NULL). Weights as floats, which are rounded here with the scale of the least squared error,
-     * or as codes with their scales. */
+    /* Or from memory (folder NULL). Weights as floats, which are rounded here with the scale of the least squared
+     * error, or as codes with their scales. */
     uint32_t inputs;
     uint32_t outputs;
     uint32_t weightBits;  /* 4 or 8 */
@@ -319,6 +334,35 @@ typedef struct VulcatModelInfo {
     void* userData;                  /* handed to `progress` */
 } VulcatModelInfo;
 
+typedef struct VulcatSessionInfo {
+    size_t structSize;
+    uint32_t contextLength; /* positions to hold; 0: what the model was trained for, but at most 4096 and what a quarter
+                               of the device's memory holds */
+    uint32_t chunkRows;     /* most tokens in one forward pass; 0: 512. Less needs less memory */
+} VulcatSessionInfo;
+
+typedef struct VulcatModelPlan {
+    size_t structSize;
+    uint32_t contextLength; /* what VulcatSessionInfo leads to on this device */
+    uint32_t chunkRows;
+    /* Bytes of device memory, as they will be allocated */
+    uint64_t weightsBytes;     /* quantised and float linears, transforms, norms */
+    uint64_t vocabularyBytes;  /* embedding and output head */
+    uint64_t cacheBytes;       /* keys and values of one session */
+    uint64_t activationsBytes; /* working memory of one session */
+    uint64_t totalBytes;       /* of a model with one session */
+    uint64_t hostVisibleBytes; /* besides: staging and read-back memory that the host sees */
+    uint64_t availableBytes;   /* what the budget and the device leave now; 0 < totalBytes means refusal */
+    int fits;                  /* not 0: totalBytes <= availableBytes */
+} VulcatModelPlan;
+
+/* What a model with one session will take, from the files' headers alone: nothing is allocated on the device and no
+ * weights are read. sessionInfo may be NULL. A model that does not fit is no failure here: `fits` says so.
+ * vulcatLoadModel and vulcatCreateSession refuse what does not fit with the same numbers. Memory reports of drivers are
+ * hints: a budget above its heap is cut down to the heap. */
+VULCAT_API VulcatResult vulcatPlanModel(VulcatContext context, const VulcatModelInfo* modelInfo,
+                                        const VulcatSessionInfo* sessionInfo, VulcatModelPlan* plan);
+
 /* Reads config.json, the tensors and the tokenizer, and uploads the weights. */
 VULCAT_API VulcatResult vulcatLoadModel(VulcatContext context, const VulcatModelInfo* info, VulcatModel* model);
 VULCAT_API void vulcatDestroyModel(VulcatModel model);
@@ -364,13 +408,6 @@ VULCAT_API VulcatResult vulcatTextStreamFlush(VulcatTextStream stream, const cha
 
 /* ---- Session ----------------------------------------------------------------------------------------------------- */
 
-typedef struct VulcatSessionInfo {
-    size_t structSize;
-    uint32_t contextLength; /* positions to hold; 0: what the model was trained for, but at most 4096 and what a quarter
-                               of the device's memory holds */
-    uint32_t chunkRows;     /* most tokens in one forward pass; 0: 512. Less needs less memory */
-} VulcatSessionInfo;
-
 /* info may be NULL: the defaults. All memory is allocated and all pipelines are made here, none later. */
 VULCAT_API VulcatResult vulcatCreateSession(VulcatModel model, const VulcatSessionInfo* info, VulcatSession* session);
 VULCAT_API void vulcatDestroySession(VulcatSession session);
@@ -385,6 +422,40 @@ VULCAT_API VulcatResult vulcatSessionAppend(VulcatSession session, const int32_t
 
 /* Copies the logits after the last appended token, vocabularySize floats. count is the room and must suffice. */
 VULCAT_API VulcatResult vulcatSessionLogits(VulcatSession session, float* logits, size_t count);
+
+/* Queues count >= 1 tokens for vulcatSessionStep; nothing runs here. Tokens may be queued while others are still
+ * worked on. VULCAT_ERROR_INVALID_ARGUMENT, and nothing is queued, when they do not fit the context. */
+VULCAT_API VulcatResult vulcatSessionQueue(VulcatSession session, const int32_t* tokens, size_t count);
+
+typedef struct VulcatStep {
+    size_t structSize;
+    int done;               /* not 0: everything queued is appended, the logits after the last token are there */
+    float progress;         /* 0..1, of what is queued, by estimated time */
+    uint32_t slices;        /* submissions that ended in this call */
+    uint32_t dispatches;    /* in them; a dispatch cut into pieces counts each */
+    uint32_t gpuUs;         /* time of these submissions, microseconds, measured on the device where it has timestamps,
+                               else from submission to the end of waiting */
+    uint32_t longestSliceUs;
+    uint32_t overBudget;    /* of them, slices that took longer than their budget */
+} VulcatStep;
+
+/* Works on the queued tokens for about budgetUs microseconds of GPU time and returns. budgetUs 0: to the end.
+ * The forward pass is cut between dispatches by their measured cost, and dispatches longer than the budget are cut
+ * themselves where the kernel allows. What was never measured runs in small pieces first, so the first passes are slow;
+ * VULCAT_BLOB_TUNING keeps what was learned. Results are those of vulcatSessionAppend, bit for bit. step may be NULL.
+ *   VULCAT_MODE_BALANCE   submissions one after the other within the budget; nothing is in flight on return
+ *   VULCAT_MODE_GRAPHICS  submits one slice of at most the budget and returns without waiting for it; when the last
+ *                         one still runs, nothing is submitted. One call a frame
+ *   VULCAT_MODE_COMPUTE   no dispatch is cut, a submission may be as long as the budget, and the step returns after the
+ *                         submission that used it up */
+VULCAT_API VulcatResult vulcatSessionStep(VulcatSession session, uint32_t budgetUs, VulcatStep* step);
+
+/* The session's tokens, key-value cache and logits as bytes, for a save game or to branch a conversation. On entry
+ * *bytes is the room at `data`, on return the size; data NULL: only the size. */
+VULCAT_API VulcatResult vulcatSessionSave(VulcatSession session, void* data, size_t* bytes);
+/* Takes a saved state of a session of the same model. Nothing changes unless all is right with the bytes
+ * (VULCAT_ERROR_INVALID_FILE) and they fit the context length and chunkRows. */
+VULCAT_API VulcatResult vulcatSessionRestore(VulcatSession session, const void* data, size_t bytes);
 
 typedef struct VulcatSampling {
     size_t structSize;

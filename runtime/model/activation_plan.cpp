@@ -10,7 +10,7 @@ namespace {
 constexpr VkDeviceSize kBlockBytes = 4u << 20;
 
 VkDeviceSize blockBytes(const layers::Engine& engine) {
-    return std::min<VkDeviceSize>(kBlockBytes, engine.device.limits().maxAllocation);
+    return sessionBlockBytes(engine.device.limits());
 }
 
 uint64_t widestSite(const format::ModelConfig& config) {
@@ -69,6 +69,35 @@ ActivationPlan::ActivationPlan(const layers::Engine& engine, const format::Model
     headNormed_ = rowsOfWidth(logitRows, hidden);
     logits_ = rowsOfWidth(logitRows, vocabulary);
     logitsHost_ = readback_.allocate(uint64_t{logitRows} * vocabulary * sizeof(float));
+}
+
+std::vector<uint64_t> ActivationPlan::deviceSizes(const format::ModelConfig& config, uint32_t rows,
+                                                  uint32_t logitRows) {
+    const auto hidden = static_cast<uint64_t>(config.hiddenSize);
+    const auto intermediate = static_cast<uint64_t>(config.intermediateSize);
+    const kernels::AttentionShape shape = layers::attentionShape(config);
+    std::vector<uint64_t> sizes;
+    for (const uint64_t width : {hidden, hidden, uint64_t{shape.qkvWidth()}, uint64_t{shape.heads} * shape.headDim,
+                                 2 * intermediate, intermediate, widestSite(config), widestSite(config)}) {
+        sizes.push_back(rows * width * sizeof(float));
+    }
+    const bool quantised = std::any_of(format::kSites.begin(), format::kSites.end(),
+                                       [&](format::SiteKind kind) { return quantisesActivations(config, kind); });
+    if (quantised) {
+        sizes.push_back(kernels::QuantisedRows::sizeBytes(rows, static_cast<uint32_t>(widestSite(config))));
+    }
+    for (const uint64_t width : {hidden, hidden, static_cast<uint64_t>(config.vocabSize)}) {
+        sizes.push_back(logitRows * width * sizeof(float));
+    }
+    return sizes;
+}
+
+uint64_t ActivationPlan::hostBytes(const format::ModelConfig& config, uint32_t rows, uint32_t logitRows) {
+    return rows * sizeof(uint32_t) + uint64_t{logitRows} * static_cast<uint64_t>(config.vocabSize) * sizeof(float);
+}
+
+uint64_t sessionBlockBytes(const vk::Limits& limits) {
+    return std::min<uint64_t>(kBlockBytes, limits.maxAllocation);
 }
 
 vk::BufferView ActivationPlan::rowsOfWidth(uint32_t rows, uint64_t width) {

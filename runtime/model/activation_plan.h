@@ -25,12 +25,17 @@ class ActivationPlan {
     static uint32_t maxRows(const layers::Engine& engine, const format::ModelConfig& config);
     static uint32_t maxLogitRows(const layers::Engine& engine, const format::ModelConfig& config);
 
+    /// Sizes of what the constructor allocates on the device, in its order, and of what the host sees.
+    static std::vector<uint64_t> deviceSizes(const format::ModelConfig& config, uint32_t rows, uint32_t logitRows);
+    static uint64_t hostBytes(const format::ModelConfig& config, uint32_t rows, uint32_t logitRows);
+
     const layers::Activations& activations() const { return activations_; }
     const vk::BufferView& ids() const { return ids_; }                ///< [rows] uint32, mapped
     const vk::BufferView& headInput() const { return headInput_; }    ///< [logitRows, d]
     const vk::BufferView& headNormed() const { return headNormed_; }  ///< [logitRows, d]
     const vk::BufferView& logits() const { return logits_; }          ///< [logitRows, vocabulary]
     const vk::BufferView& logitsHost() const { return logitsHost_; }  ///< the same, mapped
+    uint64_t deviceBytes() const { return device_.reservedBytes(); }
     uint64_t sizeBytes() const { return device_.usedBytes() + upload_.usedBytes() + readback_.usedBytes(); }
 
   private:
@@ -45,6 +50,9 @@ class ActivationPlan {
     vk::BufferView ids_, headInput_, headNormed_, logits_, logitsHost_;
 };
 
+/// Bytes of the blocks in which the memory of a session is allocated.
+uint64_t sessionBlockBytes(const vk::Limits& limits);
+
 /// Keys and values of every layer for one session.
 class KeyValueCache {
   public:
@@ -55,6 +63,7 @@ class KeyValueCache {
     /// The longest context whose keys of one layer fit one storage binding.
     static uint64_t maxContext(const layers::Engine& engine, const format::ModelConfig& config);
 
+    uint64_t deviceBytes() const { return arena_.reservedBytes(); }
     const layers::LayerCache& layer(size_t index) const { return layers_[index]; }
 
   private:

@@ -10,13 +10,6 @@
 namespace vulcat::model {
 namespace {
 
-/// Large enough that a big model needs few allocations, small enough that a small one wastes little.
-VkDeviceSize blockBytes(const vk::Device& device, uint64_t totalBytes) {
-    constexpr uint64_t kSmallest = 1u << 20;
-    constexpr uint64_t kLargest = 64u << 20;
-    return std::min<uint64_t>(std::clamp(totalBytes, kSmallest, kLargest), device.limits().maxAllocation);
-}
-
 uint64_t tensorBytes(const format::TensorStore& store, std::string_view prefix) {
     uint64_t sum = 0;
     for (const format::TensorView& tensor : store.tensors()) {
@@ -32,6 +25,13 @@ format::ModelConfig readChecked(const std::filesystem::path& folder, const forma
 }
 
 }  // namespace
+
+uint64_t modelBlockBytes(const vk::Limits& limits, uint64_t totalBytes) {
+    // Large enough that a big model needs few allocations, small enough that a small one wastes little.
+    constexpr uint64_t kSmallest = 1u << 20;
+    constexpr uint64_t kLargest = 64u << 20;
+    return std::min<uint64_t>(std::clamp(totalBytes, kSmallest, kLargest), limits.maxAllocation);
+}
 
 /// What lives only while loading: the files and the count of bytes.
 struct DecoderModel::Loading {
@@ -58,7 +58,7 @@ DecoderModel::DecoderModel(const layers::Engine& engine, const std::filesystem::
 DecoderModel::DecoderModel(const layers::Engine& engine, Loading&& loading)
     : engine_(engine),
       config_(readChecked(loading.store.folder(), loading.store)),
-      arena_(engine.device, vk::MemoryIntent::Device, blockBytes(engine.device, loading.totalBytes)),
+      arena_(engine.device, vk::MemoryIntent::Device, modelBlockBytes(engine.device.limits(), loading.totalBytes)),
       uploader_(std::make_unique<vk::Uploader>(engine.device)),
       embedding_([&] {
           loading.next("embedding", 0);

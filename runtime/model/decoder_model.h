@@ -25,6 +25,9 @@ namespace vulcat::model {
 /// Bytes of the folder's tensors read so far, of all, and what comes next. Return false to cancel.
 using LoadProgress = std::function<bool(uint64_t doneBytes, uint64_t totalBytes, std::string_view next)>;
 
+/// Bytes of the blocks in which a model whose files hold `totalBytes` of tensors is allocated.
+uint64_t modelBlockBytes(const vk::Limits& limits, uint64_t totalBytes);
+
 /// Immutable after construction. The engine's device and pipelines must outlive it; it must outlive its sessions.
 /// One thread at a time, with its sessions.
 class DecoderModel {
@@ -38,6 +41,8 @@ class DecoderModel {
     const format::ModelConfig& config() const { return config_; }
     const layers::Engine& engine() const { return engine_; }
     uint64_t weightsBytes() const { return arena_.usedBytes(); }  ///< on the device
+
+    uint64_t reservedBytes() const { return arena_.reservedBytes(); }  ///< blocks on the device that hold the weights
 
     const layers::Embedding& embedding() const { return embedding_; }
     std::span<const layers::DecoderLayer> layers() const { return layers_; }

@@ -1,7 +1,6 @@
 #include "model/generator.h"
 
 #include "base/error.h"
-#include "text/streaming_decoder.h"
 
 #include <algorithm>
 
@@ -21,8 +20,25 @@ Generator::Generator(Session& session, const text::Tokenizer& tokenizer, const S
     : session_(session), tokenizer_(tokenizer), sampler_(sampling) {}
 
 void Generator::append(std::span<const int32_t> tokens) {
-    logits_ = session_.forward(tokens, LogitsRows::Last);
+    appendPending();
+    accept(session_.forward(tokens, LogitsRows::Last));
+}
+
+void Generator::accept(std::vector<float> logits) {
+    logits_ = std::move(logits);
     promptHasText_ = promptHasText_ || session_.position() > 1;
+}
+
+void Generator::restored(std::vector<float> logits) {
+    pending_.reset();
+    promptHasText_ = false;
+    accept(std::move(logits));
+}
+
+void Generator::appendPending() {
+    if (!pending_) return;
+    accept(session_.forward({&*pending_, 1}, LogitsRows::Last));
+    pending_.reset();
 }
 
 void Generator::appendText(std::string_view prompt) {
@@ -54,19 +70,21 @@ int32_t Generator::sample() {
 }
 
 uint32_t Generator::generate(uint32_t maxTokens, const TextCallback& text) {
-    text::StreamingDecoder decoder(tokenizer_, !promptHasText_);
+    if (!pending_ || !decoder_) decoder_.emplace(tokenizer_, !promptHasText_);
+    appendPending();
     const auto emit = [&](const std::string& piece) { return piece.empty() || !text || text(piece); };
     uint32_t made = 0;
     while (maxTokens == 0 || made < maxTokens) {
         const int32_t token = sample();
         if (endsText(token)) break;
         ++made;
-        const bool goOn = emit(decoder.feed(token));
+        const bool goOn = emit(decoder_->feed(token));
         if (session_.position() == session_.contextLength()) break;
-        append({&token, 1});
+        pending_ = token;
+        appendPending();
         if (!goOn) return made;
     }
-    emit(decoder.finish());
+    emit(decoder_->finish());
     return made;
 }
 
@@ -79,6 +97,7 @@ void Generator::reset() {
 }
 
 void Generator::truncate(uint32_t position) {
+    pending_.reset();
     if (position == session_.position()) return;
     session_.truncate(position);
     logits_.clear();

@@ -4,6 +4,7 @@
 #include "model/sampling.h"
 #include "model/session.h"
 
+#include "text/streaming_decoder.h"
 #include "text/tokenizer.h"
 
 #include <cstdint>
@@ -30,6 +31,11 @@ class Generator {
     /// Errors: InvalidArgument when there is nothing to append and nothing to continue from.
     void appendText(std::string_view prompt);
 
+    /// Takes the logits of tokens that were appended to the session by other means.
+    void accept(std::vector<float> logits);
+    /// The session was replaced by a saved one with these logits, perhaps none.
+    void restored(std::vector<float> logits);
+    bool hasLogits() const { return !logits_.empty(); }
     /// Logits after the last token. Errors: InvalidArgument when nothing was appended since the last reset.
     std::span<const float> logits() const;
     /// Chooses the next token without appending it.
@@ -37,7 +43,8 @@ class Generator {
     void setSampling(const SamplingOptions& options) { sampler_ = Sampler(options); }
 
     /// Samples and appends until the text ends, `maxTokens` tokens (0: no limit) are made, the context is full or
-    /// `text` says stop. Returns the number of tokens made, the ending one not counted.
+    /// `text` says stop. Returns the number of tokens made, the ending one not counted. When appending a token fails,
+    /// its text is out already: the next append or generation appends it first and goes on as if nothing had happened.
     uint32_t generate(uint32_t maxTokens, const TextCallback& text);
 
     /// Whether this token ends a text, by the model's configuration or else by the tokenizer.
@@ -48,10 +55,14 @@ class Generator {
     const Session& session() const { return session_; }
 
   private:
+    void appendPending();
+
     Session& session_;
     const text::Tokenizer& tokenizer_;
     Sampler sampler_;
     std::vector<float> logits_;
+    std::optional<int32_t> pending_;                 ///< chosen and told, but not appended
+    std::optional<text::StreamingDecoder> decoder_;  ///< of the generation that pending_ interrupted
     bool promptHasText_ = false;  ///< what is generated continues a text, so its leading space counts
 };
 

@@ -15,10 +15,9 @@ namespace {
 constexpr uint32_t kRowsOfOneSubmission = 16;
 constexpr uint32_t kDefaultContext = 4096;
 
-uint32_t chooseContext(const DecoderModel& model, uint32_t asked) {
-    const format::ModelConfig& config = model.config();
+uint32_t chooseContext(const layers::Engine& engine, const format::ModelConfig& config, uint32_t asked) {
     const auto trained = static_cast<uint32_t>(config.maxPositions);
-    const uint64_t bindable = KeyValueCache::maxContext(model.engine(), config);
+    const uint64_t bindable = KeyValueCache::maxContext(engine, config);
     if (asked > trained) {
         throw Error(Result::InvalidArgument, "a context of " + std::to_string(asked) + " tokens is longer than the " +
                                                  std::to_string(trained) + " that the model was trained for");
@@ -29,7 +28,7 @@ uint32_t chooseContext(const DecoderModel& model, uint32_t asked) {
                                                  " whose keys the device can bind at once: ask for a shorter one");
     }
     if (asked != 0) return asked;
-    const uint64_t affordable = model.engine().device.limits().heapBytes / 4 / KeyValueCache::positionBytes(config);
+    const uint64_t affordable = engine.device.limits().heapBytes / 4 / KeyValueCache::positionBytes(config);
     const uint64_t chosen = std::min({uint64_t{trained}, uint64_t{kDefaultContext}, bindable, affordable});
     return static_cast<uint32_t>(std::max<uint64_t>(chosen, 1));
 }
@@ -51,30 +50,42 @@ vk::BufferView uploadTable(const DecoderModel& model, vk::Arena& arena, uint32_t
 
 }  // namespace
 
+SessionShape sessionShape(const layers::Engine& engine, const format::ModelConfig& config,
+                          const SessionOptions& options) {
+    SessionShape shape;
+    shape.contextLength = chooseContext(engine, config, options.contextLength);
+    shape.chunkRows = chooseRows(options.chunkRows, ActivationPlan::maxRows(engine, config), shape.contextLength);
+    shape.logitRows =
+        chooseRows(std::max(options.logitRows, 1u), ActivationPlan::maxLogitRows(engine, config), shape.chunkRows);
+    return shape;
+}
+
 Session::Session(const DecoderModel& model, const SessionOptions& options)
+    : Session(model, sessionShape(model.engine(), model.config(), options), options.warmUp) {}
+
+Session::Session(const DecoderModel& model, const SessionShape& shape, bool warm)
     : model_(model),
-      contextLength_(chooseContext(model, options.contextLength)),
-      chunkRows_(
-          chooseRows(options.chunkRows, ActivationPlan::maxRows(model.engine(), model.config()), contextLength_)),
-      logitRows_(chooseRows(std::max(options.logitRows, 1u),
-                            ActivationPlan::maxLogitRows(model.engine(), model.config()), chunkRows_)),
+      contextLength_(shape.contextLength),
+      chunkRows_(shape.chunkRows),
+      logitRows_(shape.logitRows),
       plan_(model.engine(), model.config(), chunkRows_, logitRows_),
       cache_(model.engine(), model.config(), contextLength_),
       tableArena_(model.engine().device, vk::MemoryIntent::Device, 4096),
       ropeTable_(uploadTable(model, tableArena_, contextLength_)),
       recorder_(model.engine().device) {
-    if (options.warmUp) warmUp();
+    if (warm) warmUp();
 }
 
 std::vector<float> Session::forward(std::span<const int32_t> tokens, LogitsRows which) {
     requireRoom(tokens);
     std::vector<float> logits;
     uint32_t position = position_;
+    std::vector<uint32_t> passEnds;
     for (size_t begin = 0; begin < tokens.size(); begin += chunkRows_) {
         const auto chunk = tokens.subspan(begin, std::min<size_t>(chunkRows_, tokens.size() - begin));
         const auto rows = static_cast<uint32_t>(chunk.size());
         recorder_.begin();
-        runChunk(chunk, position);
+        recordChunk(chunk, position, false);
         if (which == LogitsRows::All) {
             for (uint32_t row = 0; row < rows; row += logitRows_) {
                 if (row != 0) recorder_.begin();
@@ -86,14 +97,59 @@ std::vector<float> Session::forward(std::span<const int32_t> tokens, LogitsRows 
             submit();
         }
         position += rows;
+        passEnds.push_back(position);
     }
     position_ = position;
+    history_.tokens.insert(history_.tokens.end(), tokens.begin(), tokens.end());
+    history_.passEnds.insert(history_.passEnds.end(), passEnds.begin(), passEnds.end());
     return logits;
 }
 
-void Session::requireRoom(std::span<const int32_t> tokens) const {
+void Session::replay(const SessionHistory& history) {
+    uint32_t begin = 0;
+    for (const uint32_t end : history.passEnds) {
+        const auto chunk = std::span(history.tokens).subspan(begin, end - begin);
+        recorder_.begin();
+        recordChunk(chunk, begin, false);
+        submit();
+        commit(chunk);
+        begin = end;
+    }
+}
+
+void Session::adopt(SessionHistory history) {
+    position_ = static_cast<uint32_t>(history.tokens.size());
+    history_ = std::move(history);
+}
+
+void Session::capture(std::span<const int32_t> chunk, bool withLogits, vk::CommandList& list) {
+    requireRoom(chunk);
+    recorder_.captureInto(&list);
+    try {
+        recordChunk(chunk, position_, true);
+        if (withLogits) recordLogits(static_cast<uint32_t>(chunk.size()) - 1, 1);
+    } catch (...) {
+        recorder_.captureInto(nullptr);
+        throw;
+    }
+    recorder_.captureInto(nullptr);
+}
+
+void Session::commit(std::span<const int32_t> chunk) {
+    position_ += static_cast<uint32_t>(chunk.size());
+    history_.tokens.insert(history_.tokens.end(), chunk.begin(), chunk.end());
+    history_.passEnds.push_back(position_);
+}
+
+std::vector<float> Session::capturedLogits() const {
+    std::vector<float> logits(static_cast<size_t>(model_.config().vocabSize));
+    std::memcpy(logits.data(), plan_.logitsHost().mapped, logits.size() * sizeof(float));
+    return logits;
+}
+
+void Session::requireRoom(std::span<const int32_t> tokens, size_t queued) const {
     if (tokens.empty()) throw Error(Result::InvalidArgument, "a forward pass needs at least one token");
-    const uint32_t room = contextLength_ - position_;
+    const size_t room = contextLength_ - std::min<size_t>(contextLength_, position_ + queued);
     if (tokens.size() > room) {
         throw Error(Result::InvalidArgument, std::to_string(tokens.size()) + " tokens do not fit: the context of " +
                                                  std::to_string(contextLength_) + " has room for " +
@@ -107,7 +163,7 @@ void Session::requireRoom(std::span<const int32_t> tokens) const {
     }
 }
 
-void Session::runChunk(std::span<const int32_t> tokens, uint32_t position) {
+void Session::recordChunk(std::span<const int32_t> tokens, uint32_t position, bool whole) {
     const auto rows = static_cast<uint32_t>(tokens.size());
     const layers::Activations& activations = plan_.activations();
     std::memcpy(plan_.ids().mapped, tokens.data(), tokens.size_bytes());
@@ -116,14 +172,14 @@ void Session::runChunk(std::span<const int32_t> tokens, uint32_t position) {
         layers::rowsOf(activations.hidden, rows, static_cast<uint32_t>(model_.config().hiddenSize)), rows);
     for (size_t i = 0; i < model_.layers().size(); ++i) {
         model_.layers()[i].record(recorder_, activations, cache_.layer(i), ropeTable_, {rows, position});
-        if (rows >= kRowsOfOneSubmission) {
+        if (rows >= kRowsOfOneSubmission && !whole) {
             submit();
             recorder_.begin();
         }
     }
 }
 
-void Session::readLogits(uint32_t firstRow, uint32_t rows, std::vector<float>& logits) {
+void Session::recordLogits(uint32_t firstRow, uint32_t rows) {
     const auto width = static_cast<uint32_t>(model_.config().hiddenSize);
     const auto vocabulary = static_cast<uint32_t>(model_.config().vocabSize);
     const vk::BufferView input = layers::rowsOf(plan_.headInput(), rows, width);
@@ -134,7 +190,13 @@ void Session::readLogits(uint32_t firstRow, uint32_t rows, std::vector<float>& l
     model_.logits().record(recorder_, model_.embedding(), input, layers::rowsOf(plan_.headNormed(), rows, width),
                            device, rows);
     recorder_.copy(device, host);
+}
+
+void Session::readLogits(uint32_t firstRow, uint32_t rows, std::vector<float>& logits) {
+    recordLogits(firstRow, rows);
     submit();
+    const auto vocabulary = static_cast<uint32_t>(model_.config().vocabSize);
+    const vk::BufferView host = layers::rowsOf(plan_.logitsHost(), rows, vocabulary);
     const size_t before = logits.size();
     logits.resize(before + size_t{rows} * vocabulary);
     std::memcpy(logits.data() + before, host.mapped, host.size);
@@ -160,6 +222,10 @@ void Session::truncate(uint32_t position) {
                                                  " tokens and cannot keep the first " + std::to_string(position));
     }
     position_ = position;
+    history_.tokens.resize(position);
+    std::vector<uint32_t>& ends = history_.passEnds;
+    while (!ends.empty() && ends.back() > position) ends.pop_back();
+    if (position != 0 && (ends.empty() || ends.back() < position)) ends.push_back(position);
 }
 
 void Session::profileWith(vk::Profiler* profiler) {

@@ -27,6 +27,22 @@ enum class LogitsRows {
     All,   ///< of every token given: [tokens, vocabulary]
 };
 
+/// What a session was told: enough to make it again, in the same passes and so to the same bits.
+struct SessionHistory {
+    std::vector<int32_t> tokens;
+    std::vector<uint32_t> passEnds;  ///< tokens held after each forward pass
+};
+
+/// The context length and the rows of a pass that the options lead to on this device. Errors: InvalidArgument for a
+/// context that the model or the device cannot hold.
+struct SessionShape {
+    uint32_t contextLength = 0;
+    uint32_t chunkRows = 0;
+    uint32_t logitRows = 0;
+};
+SessionShape sessionShape(const layers::Engine& engine, const format::ModelConfig& config,
+                          const SessionOptions& options);
+
 /// All pipelines and memory are made in the constructor, none later. The model must outlive it.
 class Session {
   public:
@@ -45,16 +61,34 @@ class Session {
     uint32_t chunkRows() const { return chunkRows_; }
     const DecoderModel& model() const { return model_; }
 
-    void reset() { position_ = 0; }
+    void reset() { truncate(0); }
     /// Keeps the first `position` tokens. Errors: InvalidArgument when there are fewer.
     void truncate(uint32_t position);
+
+    const SessionHistory& history() const { return history_; }
+    /// Runs the passes of a history again. Precondition: the session is empty. Errors: those of forward().
+    void replay(const SessionHistory& history);
+    /// Takes a history whose keys and values were written into cache(). Precondition: it fits the context.
+    void adopt(SessionHistory history);
+    const KeyValueCache& cache() const { return cache_; }
+
+    /// Errors: InvalidArgument unless the tokens are valid and fit behind `queued` more tokens than the session holds.
+    void requireRoom(std::span<const int32_t> tokens, size_t queued = 0) const;
+    /// For Stepper: the commands of the pass that appends a chunk of at most chunkRows() tokens, instead of running
+    /// them. The pass is over with commit(); until then nothing else may run in this session.
+    void capture(std::span<const int32_t> chunk, bool withLogits, vk::CommandList& list);
+    void commit(std::span<const int32_t> chunk);
+    /// What a captured pass with logits left, [vocabulary].
+    std::vector<float> capturedLogits() const;
 
     /// Collects the times of all later dispatches; null stops it.
     void profileWith(vk::Profiler* profiler);
 
   private:
-    void requireRoom(std::span<const int32_t> tokens) const;
-    void runChunk(std::span<const int32_t> tokens, uint32_t position);
+    Session(const DecoderModel& model, const SessionShape& shape, bool warm);
+    /// `whole`: nothing is submitted in between.
+    void recordChunk(std::span<const int32_t> tokens, uint32_t position, bool whole);
+    void recordLogits(uint32_t firstRow, uint32_t rows);
     void readLogits(uint32_t firstRow, uint32_t rows, std::vector<float>& logits);
     void submit();
     void warmUp();
@@ -70,6 +104,7 @@ class Session {
     vk::Recorder recorder_;
     vk::Profiler* profiler_ = nullptr;
     uint32_t position_ = 0;
+    SessionHistory history_;
 };
 
 }  // namespace vulcat::model

@@ -63,7 +63,13 @@ void Device::open(const Instance& instance) {
     info.ppEnabledExtensionNames = features.extensions().data();
     const InstanceDispatch& vk = instance.dispatch();
     check(create(vk, info), "opening " + info_.name);
-    vk_ = loadDevice(vk.vkGetDeviceProcAddr, handle_);
+    try {
+        vk_ = loadDevice(vk.vkGetDeviceProcAddr, handle_);
+    } catch (const Error&) {
+        const PFN_vkVoidFunction destroy = vk.vkGetDeviceProcAddr(handle_, "vkDestroyDevice");
+        if (destroy != nullptr) reinterpret_cast<PFN_vkDestroyDevice>(destroy)(handle_, allocator());
+        throw;
+    }
     vk_.vkGetDeviceQueue(handle_, queueFamily_, 0, &queue_);
 }
 
@@ -121,10 +127,7 @@ void Device::wait(VkFence fence) {
         if (check(vk_.vkWaitForFences(handle_, 1, &fence, VK_TRUE, slice), "waiting for " + info_.name) == VK_SUCCESS)
             return;
         if (left > 0) continue;
-        abandoned_ = true;
-        const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(options_.waitLimit).count();
-        throw Error(Result::DeviceLost, info_.name + " did not finish its work within " + std::to_string(seconds) +
-                                            " s; the device is given up");
+        giveUp();
     }
 }
 
@@ -135,6 +138,26 @@ void Device::submit(Recorder& recorder) {
     }
     submit(recorder.own_, recorder.fence_);
     recorder.state_ = Recorder::State::Submitted;
+    recorder.submittedAt_ = std::chrono::steady_clock::now();
+}
+
+bool Device::finished(Recorder& recorder) {
+    if (recorder.state_ != Recorder::State::Submitted) return true;
+    if (abandoned_) throw Error(Result::DeviceLost, info_.name + " was given up before");
+    const VkResult result = check(vk_.vkGetFenceStatus(handle_, recorder.fence_), "asking " + info_.name);
+    if (result == VK_SUCCESS) {
+        recorder.state_ = Recorder::State::Ended;
+        return true;
+    }
+    if (std::chrono::steady_clock::now() - recorder.submittedAt_ > options_.waitLimit) giveUp();
+    return false;
+}
+
+void Device::giveUp() {
+    abandoned_ = true;
+    const auto limit = std::chrono::duration_cast<std::chrono::milliseconds>(options_.waitLimit).count();
+    throw Error(Result::DeviceLost, info_.name + " did not finish its work within " + std::to_string(limit) +
+                                        " ms; the device is given up");
 }
 
 void Device::wait(Recorder& recorder) {

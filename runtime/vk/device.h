@@ -68,6 +68,9 @@ class Device {
     /// Waits for the recorder's submission; returns at once when there is none. Throws Error(DeviceLost) when the
     /// driver gave up or the wait limit passed.
     void wait(Recorder& recorder);
+    /// Whether the recorder's submission has ended; true when there is none. Does not wait. Throws Error(DeviceLost),
+    /// also when the wait limit has passed since its submission.
+    bool finished(Recorder& recorder);
     void submitAndWait(Recorder& recorder) {
         submit(recorder);
         wait(recorder);
@@ -99,6 +102,7 @@ class Device {
 
   private:
     void open(const Instance& instance);
+    [[noreturn]] void giveUp();
     VkResult create(const InstanceDispatch& vk, VkDeviceCreateInfo info);
 
     DeviceInfo info_;

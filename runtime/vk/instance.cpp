@@ -65,12 +65,19 @@ Instance::Instance(InstanceOptions options) : sink_(std::make_unique<MessageSink
         throw Error(Result::NoDevice, "the Vulkan loader is older than 1.1: install a newer libvulkan1");
     }
     version_ = std::min<uint32_t>(loaderVersion, VK_API_VERSION_1_3);
-    create(global, options);
     try {
+        create(global, options);
         vk_ = loadInstance(loader_->getInstanceProcAddr(), handle_);
         listDevices();
     } catch (...) {
-        if (vk_.vkDestroyInstance != nullptr) vk_.vkDestroyInstance(handle_, nullptr);
+        const auto function = [this](const char* name) { return loader_->getInstanceProcAddr()(handle_, name); };
+        if (messenger_ != VK_NULL_HANDLE) {
+            const auto destroy = function("vkDestroyDebugUtilsMessengerEXT");
+            reinterpret_cast<PFN_vkDestroyDebugUtilsMessengerEXT>(destroy)(handle_, messenger_, nullptr);
+        }
+        if (handle_ != VK_NULL_HANDLE) {
+            reinterpret_cast<PFN_vkDestroyInstance>(function("vkDestroyInstance"))(handle_, nullptr);
+        }
         throw;
     }
 }
@@ -125,6 +132,11 @@ void Instance::listDevices() {
 }
 
 Instance::~Instance() {
+    if (abandoned_) {
+        static_cast<void>(loader_.release());
+        static_cast<void>(sink_.release());
+        return;
+    }
     if (messenger_ != VK_NULL_HANDLE && vk_.vkDestroyDebugUtilsMessengerEXT != nullptr) {
         vk_.vkDestroyDebugUtilsMessengerEXT(handle_, messenger_, nullptr);
     }

@@ -27,7 +27,8 @@ using MessageCallback = std::function<void(MessageSeverity, std::string_view)>;
 
 struct InstanceOptions {
     PFN_vkGetInstanceProcAddr getInstanceProcAddr = nullptr;  ///< null: open libvulkan.so.1
-    bool validation = false;  ///< Khronos validation with synchronisation validation; Error(Unsupported) if not installed
+    bool validation =
+        false;  ///< Khronos validation with synchronisation validation; Error(Unsupported) if not installed
     MessageCallback messages;  ///< may be empty
     std::string applicationName = "vulcat";
 };
@@ -45,6 +46,9 @@ class Instance {
 
     /// Warnings and errors of the validation layer so far (0 without validation).
     uint32_t validationMessageCount() const;
+
+    /// Nothing is destroyed any more, only forgotten: a device that never ends its work still needs its instance.
+    void abandon() { abandoned_ = true; }
 
     uint32_t version() const { return version_; }  ///< the API version asked for: at most 1.3
     const InstanceDispatch& dispatch() const { return vk_; }
@@ -64,6 +68,7 @@ class Instance {
     uint32_t version_ = VK_API_VERSION_1_1;
     InstanceDispatch vk_;
     VkInstance handle_ = VK_NULL_HANDLE;
+    bool abandoned_ = false;
     VkDebugUtilsMessengerEXT messenger_ = VK_NULL_HANDLE;
     std::vector<DeviceInfo> devices_;
 };

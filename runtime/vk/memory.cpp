@@ -2,6 +2,7 @@
 
 #include "base/checked.h"
 #include "vk/check.h"
+#include "vk/first_fit.h"
 
 #include <algorithm>
 #include <limits>
@@ -209,9 +210,7 @@ BufferView Arena::allocate(VkDeviceSize sizeBytes) {
         throw Error(Result::OutOfMemory, "a view of " + std::to_string(sizeBytes) + " bytes");
     }
     const VkDeviceSize padded = roundUp(sizeBytes, alignment);
-    // First fit: what a large view leaves of a block is used by smaller ones that come later.
-    size_t at = 0;
-    while (at < blocks_.size() && padded > blocks_[at].size() - offsets_[at]) ++at;
+    const size_t at = firstFit(offsets_, padded, [this](size_t block) { return blocks_[block].size(); });
     if (at == blocks_.size()) {
         blocks_.emplace_back(*device_, std::max(padded, blockBytes_), intent_);
         offsets_.push_back(0);

@@ -141,10 +141,11 @@ const Pipeline& PipelineLibrary::get(const PipelineSpec& spec) {
     std::string key = keyOf(spec);
     const auto found = pipelines_.find(key);
     if (found != pipelines_.end()) return *found->second;
-    return *pipelines_.emplace(std::move(key), create(spec)).first->second;
+    std::unique_ptr<Pipeline> made = create(spec, key);
+    return *pipelines_.emplace(std::move(key), std::move(made)).first->second;
 }
 
-std::unique_ptr<Pipeline> PipelineLibrary::create(const PipelineSpec& spec) {
+std::unique_ptr<Pipeline> PipelineLibrary::create(const PipelineSpec& spec, std::string_view key) {
     const shaders::Module& source = module(spec.module);
     const SpirvModule spirv = readSpirv(source.words, spec.constants);
     checkSpec(spec, spirv);
@@ -154,6 +155,8 @@ std::unique_ptr<Pipeline> PipelineLibrary::create(const PipelineSpec& spec) {
     pipeline->bindings = spec.bindings;
     pipeline->pushBytes = spec.pushBytes;
     pipeline->localSize = spirv.localSize;
+    pipeline->id = fnv1a(std::as_bytes(std::span<const char>(key)));
+    pipeline->splittable = !spirv.readsWorkgroupCount;
     try {
         createLayout(*pipeline);
         createPipeline(*pipeline, spec, source);
@@ -205,6 +208,7 @@ void PipelineLibrary::createPipeline(Pipeline& pipeline, const PipelineSpec& spe
     info.stage.pName = "main";
     info.stage.pSpecializationInfo = &specialisation;
     info.layout = pipeline.layout;
+    if (pipeline.splittable) info.flags |= VK_PIPELINE_CREATE_DISPATCH_BASE_BIT;
     if (spec.requiredSubgroupSize != 0 && device_.subgroupSizeControl()) {
         info.stage.pNext = &subgroup;
         info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;

@@ -1,6 +1,7 @@
 #include "vk/recorder.h"
 
 #include "vk/check.h"
+#include "vk/slice_timer.h"
 
 #include <algorithm>
 
@@ -78,6 +79,7 @@ void Recorder::release() noexcept {
 void Recorder::begin() {
     device_.wait(*this);
     const DeviceDispatch& vk = device_.dispatch();
+    state_ = State::Idle;  // whatever fails from here on, the last recording is gone
     check(vk.vkResetCommandPool(device_.handle(), commandPool_, 0), "resetting a command pool");
     VkCommandBufferBeginInfo info{};
     info.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO;
@@ -223,6 +225,12 @@ VkBufferView Recorder::texelOver(const BufferView& view) {
 
 void Recorder::dispatch(const Pipeline& pipeline, std::span<const Binding> given, std::span<const std::byte> push,
                         std::array<uint32_t, 3> groups, std::string_view label) {
+    if (captured_ != nullptr) return captured_->addDispatch(pipeline, given, push, groups);
+    dispatchFrom(pipeline, given, push, {0, 0, 0}, groups, label);
+}
+
+void Recorder::dispatchFrom(const Pipeline& pipeline, std::span<const Binding> given, std::span<const std::byte> push,
+                            std::array<uint32_t, 3> base, std::array<uint32_t, 3> groups, std::string_view label) {
     requireRecording("dispatch");
     bindings_.assign(given.begin(), given.end());
     for (size_t i = 0; i < std::min(bindings_.size(), pipeline.bindings.size()); ++i) {
@@ -247,12 +255,47 @@ void Recorder::dispatch(const Pipeline& pipeline, std::span<const Binding> given
                               static_cast<uint32_t>(push.size()), push.data());
     }
     if (profiler_ != nullptr) profiler_->before(commands_, label.empty() ? std::string_view(pipeline.module) : label);
-    vk.vkCmdDispatch(commands_, groups[0], groups[1], groups[2]);
+    if (base == std::array<uint32_t, 3>{0, 0, 0}) {
+        vk.vkCmdDispatch(commands_, groups[0], groups[1], groups[2]);
+    } else {
+        vk.vkCmdDispatchBase(commands_, base[0], base[1], base[2], groups[0], groups[1], groups[2]);
+    }
     if (profiler_ != nullptr) profiler_->after(commands_);
     ++dispatchCount_;
 }
 
+void Recorder::replay(const CommandList::Command& command) {
+    switch (command.kind) {
+        case CommandList::Kind::Dispatch:
+            return dispatchFrom(*command.pipeline, command.bindings, command.push, {0, 0, 0}, command.groups, {});
+        case CommandList::Kind::Copy:
+            return copy(command.bindings[0].view, command.bindings[1].view);
+        case CommandList::Kind::Fill:
+            return fill(command.bindings[0].view, command.word);
+    }
+}
+
+void Recorder::replayPart(const CommandList::Command& command, size_t axis, uint32_t first, uint32_t count) {
+    if (command.kind != CommandList::Kind::Dispatch || !command.pipeline->splittable) {
+        reject("replayPart", "this command runs only as a whole");
+    }
+    if (axis > 2 || first > command.groups[axis] || count > command.groups[axis] - first) {
+        reject(command.pipeline->module, "a part outside of its dispatch");
+    }
+    std::array<uint32_t, 3> base{0, 0, 0};
+    std::array<uint32_t, 3> groups = command.groups;
+    base[axis] = first;
+    groups[axis] = count;
+    dispatchFrom(*command.pipeline, command.bindings, command.push, base, groups, {});
+}
+
+void Recorder::mark(SliceTimer& timer) {
+    requireRecording("mark");
+    timer.mark(commands_);
+}
+
 void Recorder::copy(const BufferView& from, const BufferView& to) {
+    if (captured_ != nullptr) return captured_->addCopy(from, to);
     requireRecording("copy");
     if (from.size != to.size || from.size == 0) {
         reject("copy", std::to_string(from.size) + " bytes into " + std::to_string(to.size) + " bytes");
@@ -264,6 +307,7 @@ void Recorder::copy(const BufferView& from, const BufferView& to) {
 }
 
 void Recorder::fill(const BufferView& to, uint32_t word) {
+    if (captured_ != nullptr) return captured_->addFill(to, word);
     requireRecording("fill");
     if (to.offset % 4 != 0 || to.size % 4 != 0 || to.size == 0) reject("fill", "offset and size are whole words");
     const Binding bindings[] = {write(to)};

@@ -1,8 +1,7 @@
 #pragma once
 // Records dispatches, copies and fills into a command buffer and places the barriers between them itself.
 
-#include "vk/hazards.h"
-#include "vk/pipeline_library.h"
+#include "vk/command_list.h"
 #include "vk/profiler.h"
 
 #include <array>
@@ -14,25 +13,7 @@
 
 namespace vulcat::vk {
 
-/// What is bound to one binding of a dispatch, and how the shader uses it.
-struct Binding {
-    BufferView view;
-    Access access = Access::Read;
-    VkBufferView texel = VK_NULL_HANDLE;  ///< for BindingKind::UniformTexel; null: the recorder makes one over `view`
-};
-
-inline Binding read(const BufferView& view) {
-    return {view, Access::Read, VK_NULL_HANDLE};
-}
-inline Binding write(const BufferView& view) {
-    return {view, Access::Write, VK_NULL_HANDLE};
-}
-inline Binding readWrite(const BufferView& view) {
-    return {view, Access::ReadWrite, VK_NULL_HANDLE};
-}
-inline Binding read(const TexelView& texel) {
-    return {texel.view(), Access::Read, texel.handle()};
-}
+class SliceTimer;
 
 /// A reusable command buffer with its descriptor sets and fence. begin() ... end(), then Device::submitAndWait() as
 /// often as wanted; begin() again starts over. What a recording names must outlive its last submission. Guarantee:
@@ -75,6 +56,17 @@ class Recorder {
     /// Fills a view with a word. Throws Error(InvalidArgument) unless offset and size are multiples of 4.
     void fill(const BufferView& to, uint32_t word);
 
+    /// From here on dispatch(), copy() and fill() go into the list instead, without begin() and unchecked until they
+    /// are replayed; null ends it.
+    void captureInto(CommandList* list) { captured_ = list; }
+    /// Records a captured command.
+    void replay(const CommandList::Command& command);
+    /// The workgroups [first, first + count) of dimension `axis` of a captured dispatch. Throws Error(InvalidArgument)
+    /// for a pipeline that is not splittable or a range outside of the dispatch.
+    void replayPart(const CommandList::Command& command, size_t axis, uint32_t first, uint32_t count);
+    /// Notes the time on the device when all recorded so far is done, see SliceTimer.
+    void mark(SliceTimer& timer);
+
     /// Makes all results visible to the host and closes the recording.
     void end();
 
@@ -93,6 +85,8 @@ class Recorder {
         uint32_t sets = 0, storages = 0, texels = 0;
     };
 
+    void dispatchFrom(const Pipeline& pipeline, std::span<const Binding> bindings, std::span<const std::byte> push,
+                      std::array<uint32_t, 3> base, std::array<uint32_t, 3> groups, std::string_view label);
     void release() noexcept;
     void startRecording(VkCommandBuffer commands);
     void requireRecording(const char* what) const;
@@ -120,7 +114,9 @@ class Recorder {
     std::map<std::tuple<VkBuffer, VkDeviceSize, VkDeviceSize>, TexelView> texelViews_;
     std::vector<Binding> bindings_;  // of the dispatch being recorded
     Profiler* profiler_ = nullptr;
+    CommandList* captured_ = nullptr;
     VkPipeline bound_ = VK_NULL_HANDLE;
+    std::chrono::steady_clock::time_point submittedAt_;
     uint32_t dispatchCount_ = 0;
     uint32_t barrierCount_ = 0;
 };

@@ -54,6 +54,7 @@ constexpr uint32_t kDecorationBuiltIn = 11;
 constexpr uint32_t kDecorationBinding = 33;
 constexpr uint32_t kDecorationDescriptorSet = 34;
 constexpr uint32_t kDecorationOffset = 35;
+constexpr uint32_t kBuiltInNumWorkgroups = 24;
 constexpr uint32_t kBuiltInWorkgroupSize = 25;
 constexpr uint32_t kClassUniformConstant = 0;
 constexpr uint32_t kClassUniform = 2;
@@ -187,6 +188,7 @@ class Reader {
                 break;
             case kDecorationBuiltIn:
                 target.workgroupSize = at(words, 2) == kBuiltInWorkgroupSize;
+                if (at(words, 2) == kBuiltInNumWorkgroups) module_.readsWorkgroupCount = true;
                 break;
             default:
                 break;

@@ -28,6 +28,7 @@ struct SpirvModule {
     uint32_t pushBytes = 0;              ///< size of the push-constant block
     uint32_t sharedBytes = 0;            ///< of workgroup variables
     std::array<uint32_t, 3> localSize{1, 1, 1};
+    bool readsWorkgroupCount = false;  ///< has a variable NumWorkgroups: a part of a dispatch would see another number
 };
 
 /// Sizes hold for `constants`: constants[i] replaces the default of specialisation constant i, missing ones keep it.

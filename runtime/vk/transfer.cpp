@@ -117,8 +117,8 @@ void Uploader::submit(Half& half) {
 
 void Uploader::retire(Half& half) {
     if (!half.pending) return;
-    half.pending = false;
     device_.wait(half.fence);
+    half.pending = false;
     half.used = 0;
 }
 

@@ -1,0 +1,96 @@
+#include "model/step_costs.h"
+
+#include "vk/pipeline_cache.h"
+
+#include <cmath>
+#include <cstring>
+#include <type_traits>
+
+namespace vulcat::model {
+namespace {
+
+constexpr uint32_t kSettledSamples = 4;
+constexpr size_t kMostEntries = 1u << 16;
+
+/// One line of the blob: plain numbers, in the machine's order, as the blob is only good on the machine it is from.
+struct CostEntry {
+    uint64_t pipeline, range, groups;
+    double meanNs, deviationNs;
+    uint64_t samples;
+};
+static_assert(std::is_trivially_copyable_v<CostEntry> && sizeof(CostEntry) == 48);
+
+constexpr uint64_t kCopyId = 1;
+constexpr uint64_t kFillId = 2;
+
+}  // namespace
+
+StepCosts::StepCosts(const vk::DeviceInfo& info, uint64_t library, std::span<const std::byte> blob)
+    : info_(info), library_(library) {
+    // The envelope of the pipeline cache serves here too: the same device, driver and modules, and undamaged.
+    const std::span<const std::byte> payload = vk::unwrapPipelineCache(info_, ~library_, blob);
+    if (payload.size() % sizeof(CostEntry) != 0 || payload.size() / sizeof(CostEntry) > kMostEntries) return;
+    for (size_t at = 0; at < payload.size(); at += sizeof(CostEntry)) {
+        CostEntry entry{};
+        std::memcpy(&entry, payload.data() + at, sizeof entry);
+        const bool sane =
+            entry.meanNs >= 0 && entry.meanNs < 1e12 && entry.deviationNs >= 0 && entry.deviationNs < 1e12;
+        if (!sane) continue;
+        costs_[{entry.pipeline, entry.range, entry.groups}] = {
+            entry.meanNs, entry.deviationNs, static_cast<uint32_t>(std::min<uint64_t>(entry.samples, kSettledSamples))};
+    }
+}
+
+std::vector<std::byte> StepCosts::blob() const {
+    std::vector<std::byte> payload;
+    for (const auto& [key, cost] : costs_) {
+        if (payload.size() / sizeof(CostEntry) == kMostEntries) break;
+        const CostEntry entry{key.pipeline, key.range, key.groups, cost.meanNs, cost.deviationNs, cost.samples};
+        const auto* bytes = reinterpret_cast<const std::byte*>(&entry);
+        payload.insert(payload.end(), bytes, bytes + sizeof entry);
+    }
+    return vk::wrapPipelineCache(info_, ~library_, payload);
+}
+
+void StepCosts::Cost::add(double timeNs) {
+    // The first samples count fully, later ones an eighth; what takes longer than thought is believed sooner.
+    const double weight = samples < kSettledSamples ? 1.0 / (samples + 1) : timeNs > meanNs ? 0.25 : 0.125;
+    const double away = std::fabs(timeNs - meanNs);
+    deviationNs = samples == 0 ? timeNs * 0.25 : deviationNs + weight * (away - deviationNs);
+    meanNs += weight * (timeNs - meanNs);
+    if (samples < kSettledSamples) ++samples;
+}
+
+StepCosts::Key StepCosts::keyOf(const vk::CommandList::Command& command, uint64_t groups) {
+    const uint64_t id = command.kind == vk::CommandList::Kind::Dispatch ? command.pipeline->id
+                        : command.kind == vk::CommandList::Kind::Copy   ? kCopyId
+                                                                        : kFillId;
+    return {id, command.longestRange(), groups};
+}
+
+const StepCosts::Cost* StepCosts::find(const Key& key) const {
+    const auto found = costs_.find(key);
+    return found == costs_.end() ? nullptr : &found->second;
+}
+
+std::optional<double> StepCosts::estimateNs(const vk::CommandList::Command& command, uint64_t groups) const {
+    if (const Cost* whole = find(keyOf(command, groups))) return whole->meanNs + whole->deviationNs;
+    if (const Cost* one = find(keyOf(command, 0))) {
+        return (one->meanNs + one->deviationNs) * static_cast<double>(groups);
+    }
+    return std::nullopt;
+}
+
+bool StepCosts::settled(const vk::CommandList::Command& command, uint64_t groups) const {
+    const Cost* cost = find(keyOf(command, groups));
+    if (cost == nullptr) cost = find(keyOf(command, 0));
+    return cost != nullptr && cost->samples >= kSettledSamples;
+}
+
+void StepCosts::observe(const vk::CommandList::Command& command, uint64_t groups, double timeNs) {
+    // Parts come in many sizes; only whole commands are remembered by their size.
+    if (groups == command.groupCount()) costs_[keyOf(command, groups)].add(timeNs);
+    costs_[keyOf(command, 0)].add(timeNs / static_cast<double>(groups));
+}
+
+}  // namespace vulcat::model

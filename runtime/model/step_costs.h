@@ -1,0 +1,54 @@
+#pragma once
+// What commands cost on this device, learned by measuring them.
+
+#include "vk/command_list.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace vulcat::model {
+
+/// Two kinds of memory: the time of a whole command (pipeline, longest range it touches, number of workgroups), and the
+/// time of one workgroup of such a pipeline, for parts and for other numbers of workgroups. An estimate is the running
+/// mean plus the running mean deviation, so that a noisy device is planned for with more caution.
+class StepCosts {
+  public:
+    /// `library` names the shader modules the measurements belong to. `blob` is what blob() gave for the same device,
+    /// driver and modules; anything else is passed over.
+    StepCosts(const vk::DeviceInfo& info, uint64_t library, std::span<const std::byte> blob = {});
+
+    /// Estimated nanoseconds of `groups` workgroups of the command; nothing before the first measurement.
+    std::optional<double> estimateNs(const vk::CommandList::Command& command, uint64_t groups) const;
+    /// Measured often enough to rely on.
+    bool settled(const vk::CommandList::Command& command, uint64_t groups) const;
+    void observe(const vk::CommandList::Command& command, uint64_t groups, double timeNs);
+
+    std::vector<std::byte> blob() const;
+
+  private:
+    struct Key {
+        uint64_t pipeline = 0;
+        uint64_t range = 0;
+        uint64_t groups = 0;  ///< 0: one workgroup of any number
+        auto operator<=>(const Key&) const = default;
+    };
+    struct Cost {
+        double meanNs = 0;
+        double deviationNs = 0;
+        uint32_t samples = 0;
+        void add(double timeNs);
+    };
+    static Key keyOf(const vk::CommandList::Command& command, uint64_t groups);
+    const Cost* find(const Key& key) const;
+
+    vk::DeviceInfo info_;
+    uint64_t library_;
+    std::map<Key, Cost> costs_;
+};
+
+}  // namespace vulcat::model

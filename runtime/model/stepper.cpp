@@ -1,0 +1,242 @@
+#include "model/stepper.h"
+
+#include "base/error.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace vulcat::model {
+namespace {
+
+using Command = vk::CommandList::Command;
+
+constexpr double kUnlimited = std::numeric_limits<double>::infinity();
+/// However large the budget, no submission is planned to be longer: systems stop what runs for seconds.
+constexpr double kLongestSliceNs = 100e6;
+/// Of the budget, since estimates err and a slice has edges of its own.
+constexpr double kPlannedShare = 0.9;
+/// What is left of a budget below this share starts no further submission.
+constexpr double kLeastShare = 0.25;
+/// A command of unknown cost begins with this part of its workgroups.
+constexpr uint32_t kProbeParts = 8;
+/// Every so many slices all commands are timed one by one, also when their costs are known.
+constexpr uint64_t kDetailedEvery = 8;
+
+size_t longestAxis(const Command& command) {
+    return static_cast<size_t>(std::max_element(command.groups.begin(), command.groups.end()) - command.groups.begin());
+}
+
+bool canBeCut(const Command& command) {
+    return command.kind == vk::CommandList::Kind::Dispatch && command.pipeline->splittable;
+}
+
+}  // namespace
+
+Stepper::Stepper(Session& session, StepCosts& costs)
+    : session_(session),
+      costs_(costs),
+      recorder_(session.model().engine().device),
+      timer_(session.model().engine().device) {}
+
+void Stepper::queue(std::span<const int32_t> tokens) {
+    size_t queued = 0;
+    for (const auto& part : waiting_) queued += part.size();
+    session_.requireRoom(tokens, queued - doneOfFront_);
+    if (idle()) queuedTokens_ = doneTokens_ = 0;
+    waiting_.emplace_back(tokens.begin(), tokens.end());
+    queuedTokens_ += tokens.size();
+}
+
+StepReport Stepper::step(std::chrono::nanoseconds budget, StepMode mode) {
+    try {
+        return stepOn(budget.count() <= 0 ? kUnlimited : static_cast<double>(budget.count()), mode);
+    } catch (...) {
+        waiting_.clear();
+        doneOfFront_ = 0;
+        inPass_ = inFlight_ = false;
+        throw;
+    }
+}
+
+StepReport Stepper::stepOn(double budgetNs, StepMode mode) {
+    vk::Device& device = session_.model().engine().device;
+    StepReport report;
+    const bool leave = mode == StepMode::Graphics && budgetNs != kUnlimited;
+    double left = budgetNs;
+    bool first = true;
+    while (true) {
+        if (inFlight_) {
+            if (leave && !device.finished(recorder_)) return finishReport(report);
+            device.wait(recorder_);
+            collectSlice(report);
+            if (inPass_ && nextCommand_ == list_.size()) endPass();
+        }
+        if (idle()) return finishReport(report);
+        if (!inPass_) beginPass();
+        left = budgetNs - report.deviceNs;
+        if (!leave && !first && left < budgetNs * kLeastShare) return finishReport(report);
+        planSlice(std::min(left, kLongestSliceNs), mode, first || budgetNs == kUnlimited);
+        if (pieces_.empty()) return finishReport(report);
+        submitSlice(first ? budgetNs : left);
+        first = false;
+        if (leave) return finishReport(report);
+    }
+}
+
+void Stepper::beginPass() {
+    const std::vector<int32_t>& front = waiting_.front();
+    const size_t count = std::min<size_t>(session_.chunkRows(), front.size() - doneOfFront_);
+    chunk_.assign(front.begin() + static_cast<std::ptrdiff_t>(doneOfFront_),
+                  front.begin() + static_cast<std::ptrdiff_t>(doneOfFront_ + count));
+    const bool last = doneOfFront_ + count == front.size() && waiting_.size() == 1;
+    list_.clear();
+    session_.capture(chunk_, last, list_);
+    nextCommand_ = 0;
+    nextGroup_ = 0;
+    logits_.clear();
+    inPass_ = true;
+}
+
+void Stepper::endPass() {
+    const bool last = doneOfFront_ + chunk_.size() == waiting_.front().size();
+    session_.commit(chunk_);
+    doneTokens_ += chunk_.size();
+    doneOfFront_ += chunk_.size();
+    inPass_ = false;
+    if (!last) return;
+    waiting_.pop_front();
+    doneOfFront_ = 0;
+    if (waiting_.empty()) logits_ = session_.capturedLogits();
+}
+
+void Stepper::addPiece(const Command& command, size_t axis, uint32_t count, double estimateNs) {
+    Piece piece;
+    piece.command = nextCommand_;
+    piece.axis = axis;
+    piece.first = nextGroup_;
+    piece.count = count;
+    piece.whole = nextGroup_ == 0 && count == command.groups[axis];
+    piece.groups = command.groupCount() / command.groups[axis] * count;
+    piece.estimateNs = estimateNs;
+    pieces_.push_back(piece);
+    nextGroup_ += count;
+    if (nextGroup_ < command.groups[axis]) return;
+    ++nextCommand_;
+    nextGroup_ = 0;
+}
+
+void Stepper::planSlice(double budgetNs, StepMode mode, bool force) {
+    constexpr size_t kMostPieces = 1000;  // the timer has a mark for each
+    pieces_.clear();
+    const double planned = budgetNs * kPlannedShare;
+    double sum = 0;
+    while (nextCommand_ < list_.size() && pieces_.size() < kMostPieces) {
+        const Command command = list_[nextCommand_];
+        const size_t axis = longestAxis(command);
+        const uint32_t left = command.groups[axis] - nextGroup_;
+        const uint64_t groupsOfOne = command.groupCount() / command.groups[axis];
+        const bool cut = mode != StepMode::Compute && canBeCut(command) && left > 1;
+        const auto estimate = costs_.estimateNs(command, groupsOfOne * left);
+        if (estimate && sum + *estimate <= planned) {
+            addPiece(command, axis, left, *estimate);
+            sum += *estimate;
+            continue;
+        }
+        const bool mustStart = pieces_.empty() && force;
+        if (!estimate) {
+            if (mustStart) addPiece(command, axis, cut ? std::max(left / kProbeParts, 1u) : left, 0);
+            return;
+        }
+        const double one = *estimate / left;
+        const auto fitting =
+            static_cast<uint32_t>(std::clamp((planned - sum) / one, 0.0, static_cast<double>(left - 1)));
+        // What would fit a slice of its own is left whole for the next one.
+        if (cut && fitting > 0 && (pieces_.empty() || *estimate > planned)) {
+            addPiece(command, axis, fitting, one * fitting);
+        } else if (mustStart) {
+            addPiece(command, axis, cut ? 1 : left, cut ? one : *estimate);
+        }
+        return;
+    }
+}
+
+void Stepper::submitSlice(double budgetNs) {
+    detailed_ = slices_++ % kDetailedEvery == 0;
+    for (const Piece& piece : pieces_) detailed_ = detailed_ || !costs_.settled(list_[piece.command], piece.groups);
+    recorder_.begin();
+    timer_.restart();
+    recorder_.mark(timer_);
+    for (const Piece& piece : pieces_) {
+        const Command command = list_[piece.command];
+        if (piece.whole) {
+            recorder_.replay(command);
+        } else {
+            recorder_.replayPart(command, piece.axis, piece.first, piece.count);
+        }
+        if (detailed_) recorder_.mark(timer_);
+    }
+    if (!detailed_) recorder_.mark(timer_);
+    recorder_.end();
+    sliceBudgetNs_ = budgetNs;
+    submittedAt_ = std::chrono::steady_clock::now();
+    session_.model().engine().device.submit(recorder_);
+    inFlight_ = true;
+}
+
+void Stepper::collectSlice(StepReport& report) {
+    inFlight_ = false;
+    const std::vector<double> times = timer_.collect();
+    double total = 0;
+    for (double time : times) total += time;
+    if (times.empty()) {
+        // No timestamps: the host's clock, which includes the way there and back.
+        const auto elapsed = std::chrono::steady_clock::now() - submittedAt_;
+        total = static_cast<double>(std::chrono::duration_cast<std::chrono::nanoseconds>(elapsed).count());
+    }
+    learn(times, total);
+    double shortest = kUnlimited;
+    for (const Piece& piece : pieces_) shortest = std::min(shortest, piece.estimateNs);
+    ++report.slices;
+    report.dispatches += static_cast<uint32_t>(pieces_.size());
+    report.deviceNs += total;
+    report.longestNs = std::max(report.longestNs, total);
+    if (total > sliceBudgetNs_ + shortest) ++report.overBudget;
+}
+
+void Stepper::learn(const std::vector<double>& times, double totalNs) {
+    if (times.size() == pieces_.size()) {
+        for (size_t i = 0; i < pieces_.size(); ++i) {
+            costs_.observe(list_[pieces_[i].command], pieces_[i].groups, times[i]);
+        }
+        return;
+    }
+    if (timer_.works()) return;  // a slice of known commands was timed as a whole, for the report
+    double estimated = 0;
+    for (const Piece& piece : pieces_) estimated += piece.estimateNs;
+    for (const Piece& piece : pieces_) {
+        const double share = estimated > 0 ? piece.estimateNs / estimated : 1.0 / static_cast<double>(pieces_.size());
+        costs_.observe(list_[piece.command], piece.groups, totalNs * share);
+    }
+}
+
+StepReport Stepper::finishReport(StepReport report) const {
+    report.done = idle();
+    double tokens = static_cast<double>(doneTokens_);
+    if (inPass_ && !list_.empty()) {
+        tokens +=
+            static_cast<double>(chunk_.size()) * static_cast<double>(nextCommand_) / static_cast<double>(list_.size());
+    }
+    report.progress = queuedTokens_ == 0 ? 1.0f : static_cast<float>(tokens / static_cast<double>(queuedTokens_));
+    return report;
+}
+
+void Stepper::cancel() {
+    waiting_.clear();
+    doneOfFront_ = 0;
+    inPass_ = false;
+    if (!inFlight_) return;
+    inFlight_ = false;
+    session_.model().engine().device.wait(recorder_);
+}
+
+}  // namespace vulcat::model

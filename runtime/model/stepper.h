@@ -1,0 +1,95 @@
+#pragma once
+// Appends tokens to a session a slice at a time, so that a renderer on the same GPU keeps its frame rate.
+//
+// A forward pass is captured as a list of commands. A slice is as many of them as fit the budget by what they cost
+// before; a dispatch that is longer than the budget itself is cut along its longest dimension where its kernel allows.
+// Results are those of Session::forward to the bit: the same dispatches in the same order.
+
+#include "model/session.h"
+#include "model/step_costs.h"
+
+#include "vk/command_list.h"
+#include "vk/slice_timer.h"
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <span>
+#include <vector>
+
+namespace vulcat::model {
+
+enum class StepMode {
+    Balance,   ///< slices one after the other within the budget, nothing in flight on return
+    Graphics,  ///< one slice is submitted and left running; none while one runs
+    Compute,   ///< commands are never cut; returns after the submission that used up the budget
+};
+
+struct StepReport {
+    bool done = false;        ///< everything queued is appended
+    float progress = 0;       ///< 0..1 of the tokens queued since the stepper was last idle
+    uint32_t slices = 0;      ///< that ended during this step
+    uint32_t dispatches = 0;  ///< in them; every part counts
+    uint32_t overBudget = 0;  ///< slices longer than the budget and their own shortest command together
+    double deviceNs = 0;      ///< of all of them
+    double longestNs = 0;     ///< of one
+};
+
+/// The session and the costs must outlive it. While it is not idle, nothing else may run in the session.
+class Stepper {
+  public:
+    Stepper(Session& session, StepCosts& costs);
+
+    /// Errors: those of Session::requireRoom; then nothing is queued.
+    void queue(std::span<const int32_t> tokens);
+    bool idle() const { return waiting_.empty() && !inPass_; }
+    /// Budget zero: everything to its end. Errors: DeviceLost, OutOfMemory; then the queue is forgotten and the session
+    /// holds what whole passes appended.
+    StepReport step(std::chrono::nanoseconds budget, StepMode mode);
+    /// The logits after the last token; once after each time that it became idle.
+    std::vector<float> takeLogits() { return std::move(logits_); }
+    /// Waits for what is in flight and forgets the rest.
+    void cancel();
+
+  private:
+    struct Piece {
+        size_t command = 0;
+        size_t axis = 0;
+        uint32_t first = 0, count = 0;
+        bool whole = true;
+        uint64_t groups = 1;
+        double estimateNs = 0;
+    };
+    void beginPass();
+    void endPass();
+    /// Fills pieces_. With `force` at least one piece, whatever it costs.
+    void planSlice(double budgetNs, StepMode mode, bool force);
+    void addPiece(const vk::CommandList::Command& command, size_t axis, uint32_t count, double estimateNs);
+    void submitSlice(double budgetNs);
+    void collectSlice(StepReport& report);
+    void learn(const std::vector<double>& times, double totalNs);
+    StepReport finishReport(StepReport report) const;
+    StepReport stepOn(double budgetNs, StepMode mode);
+
+    Session& session_;
+    StepCosts& costs_;
+    vk::Recorder recorder_;
+    vk::SliceTimer timer_;
+    vk::CommandList list_;
+    std::deque<std::vector<int32_t>> waiting_;  // the front one is being worked on
+    size_t doneOfFront_ = 0;                    // tokens of it
+    std::vector<int32_t> chunk_;                // of the pass
+    bool inPass_ = false;
+    bool inFlight_ = false;
+    bool detailed_ = false;
+    size_t nextCommand_ = 0;
+    uint32_t nextGroup_ = 0;  // along the axis of the command that is being cut
+    std::vector<Piece> pieces_;
+    double sliceBudgetNs_ = 0;
+    std::chrono::steady_clock::time_point submittedAt_;
+    uint64_t slices_ = 0;
+    size_t queuedTokens_ = 0, doneTokens_ = 0;
+    std::vector<float> logits_;
+};
+
+}  // namespace vulcat::model
