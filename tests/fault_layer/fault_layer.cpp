@@ -159,7 +159,7 @@ PFN_vkVoidFunction hookOf(const char* name, bool instanceToo) {
     if (instanceToo) {
         if (std::strcmp(name, "vkCreateInstance") == 0) return reinterpret_cast<PFN_vkVoidFunction>(createInstance);
         if (std::strcmp(name, "vkCreateDevice") == 0) return reinterpret_cast<PFN_vkVoidFunction>(createDevice);
-#define X(function) \
+#define X(function)                        \
     if (std::strcmp(name, #function) == 0) \
         return reinterpret_cast<PFN_vkVoidFunction>(Hook<k_##function, PFN_##function>::call);
         FAULT_INSTANCE_FUNCTIONS(X)
