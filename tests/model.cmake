@@ -21,3 +21,13 @@ set_source_files_properties(api_readme_example.cpp PROPERTIES COMPILE_OPTIONS "-
   SKIP_PRECOMPILE_HEADERS ON SKIP_UNITY_BUILD_INCLUSION ON)
 vulcat_test(NAME api_host_test SOURCES api_host_test.cpp LIBS vulcat_api vulcat_format vulcat_test_gpu GPU)
 vulcat_test(NAME api_step_test SOURCES api_step_test.cpp LIBS vulcat_api GPU)
+
+# All software drivers in one process: contexts choose among them.
+vulcat_test(NAME api_contexts_test SOURCES api_contexts_test.cpp LIBS vulcat_api ${CMAKE_DL_LIBS})
+set(icds "")
+foreach(pair ${VULCAT_DRIVER_LIST})
+  string(REGEX REPLACE "^[^=]*=" "" icd "${pair}")
+  list(APPEND icds "${icd}")
+endforeach()
+list(JOIN icds ":" icds)
+set_tests_properties(api_contexts_test PROPERTIES ENVIRONMENT "VK_ICD_FILENAMES=${icds};VK_DRIVER_FILES=${icds}" LABELS "gpu")
