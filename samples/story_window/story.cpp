@@ -42,6 +42,9 @@ void Story::require(VulcatResult result, const char* what) const {
 void Story::begin(const std::string& prompt, uint64_t seed) {
     prompt_ = prompt;
     text_ = prompt;
+    const char* rest = nullptr;  // half a character of the story before
+    size_t restBytes = 0;
+    require(vulcatTextStreamFlush(stream_, &rest, &restBytes), "a new story");
     seed_ = seed;
     VulcatSampling sampling{};
     sampling.structSize = sizeof sampling;
@@ -53,7 +56,7 @@ void Story::begin(const std::string& prompt, uint64_t seed) {
     require(vulcatTokenize(model_, prompt.data(), prompt.size(), 1, nullptr, &count), "the prompt");
     std::vector<int32_t> tokens(count);
     require(vulcatTokenize(model_, prompt.data(), prompt.size(), 1, tokens.data(), &count), "the prompt");
-    require(vulcatSessionAppend(session_, tokens.data(), count), "the prompt");
+    require(vulcatSessionQueue(session_, tokens.data(), count), "the prompt");
 }
 
 void Story::take(int32_t token) {
@@ -64,7 +67,11 @@ void Story::take(int32_t token) {
     text_.append(piece, bytes);
 }
 
-void Story::step(uint64_t) {
+void Story::step(uint32_t budgetUs) {
+    VulcatStep step{};
+    step.structSize = sizeof step;
+    require(vulcatSessionStep(session_, budgetUs, &step), "a step");
+    if (!step.done) return;  // the next frame goes on with this token
     int32_t token = 0;
     require(vulcatSessionSample(session_, &token), "the next token");
     if (vulcatModelEndsText(model_, token) || vulcatSessionPosition(session_) == vulcatSessionContextLength(session_)) {
@@ -72,5 +79,5 @@ void Story::step(uint64_t) {
         return;
     }
     take(token);
-    require(vulcatSessionAppend(session_, &token, 1), "the next token");
+    require(vulcatSessionQueue(session_, &token, 1), "the next token");
 }

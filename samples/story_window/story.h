@@ -14,8 +14,8 @@ class Story {
 
     /// Starts over with a prompt; another seed tells another story.
     void begin(const std::string& prompt, uint64_t seed);
-    /// Works on the story for about this long. Starts over by itself some time after the end.
-    void step(uint64_t budgetUs);
+    /// Submits at most this much work for the story; call it once a frame. After the end of a story the next one begins.
+    void step(uint32_t budgetUs);
 
     const std::string& text() const { return text_; }
     uint32_t tokens() const { return tokens_; }  // told since the first begin()
