@@ -2,6 +2,7 @@
 
 #include "vk/pipeline_cache.h"
 
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <type_traits>
@@ -65,7 +66,8 @@ StepCosts::Key StepCosts::keyOf(const vk::CommandList::Command& command, uint64_
     const uint64_t id = command.kind == vk::CommandList::Kind::Dispatch ? command.pipeline->id
                         : command.kind == vk::CommandList::Kind::Copy   ? kCopyId
                                                                         : kFillId;
-    return {id, command.longestRange(), groups};
+    // The range of a key-value cache grows with each token; exactly kept, its attention would be new every time.
+    return {id, std::bit_ceil(command.longestRange()), groups};
 }
 
 const StepCosts::Cost* StepCosts::find(const Key& key) const {
