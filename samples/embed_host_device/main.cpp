@@ -149,10 +149,8 @@ double signalToNoise(std::span<const float> weights, std::span<const float> x, s
     return 10 * std::log10(signal / noise);
 }
 
-int run(uint32_t rows) {
-    Host host;
-
-    // Second step: hand the device over, with what was enabled.
+// Second step: hand the device over, with what was enabled.
+VulcatContext createContext(const Host& host) {
     VulcatHostDevice hostDevice{};
     hostDevice.structSize = sizeof hostDevice;
     hostDevice.getInstanceProcAddr = reinterpret_cast<VulcatFunction>(vkGetInstanceProcAddr);
@@ -163,30 +161,40 @@ int run(uint32_t rows) {
     hostDevice.queue = host.queue;
     hostDevice.capabilities = host.support.capabilities;
     char why[512] = "";
-    VulcatContextInfo contextInfo{};
-    contextInfo.structSize = sizeof contextInfo;
-    contextInfo.host = &hostDevice;
-    contextInfo.errorText = why;
-    contextInfo.errorTextSize = sizeof why;
+    VulcatContextInfo info{};
+    info.structSize = sizeof info;
+    info.host = &hostDevice;
+    info.errorText = why;
+    info.errorTextSize = sizeof why;
     VulcatContext context = nullptr;
-    if (vulcatCreateContext(&contextInfo, &context) != VULCAT_SUCCESS) throw std::runtime_error(why);
+    if (vulcatCreateContext(&info, &context) != VULCAT_SUCCESS) throw std::runtime_error(why);
+    return context;
+}
 
-    // Third: a layer from the host's own weights, rounded to 4 bits with a scale for every 64 inputs.
+// Third: a layer from the host's own weights, rounded to 4 bits with a scale for every 64 inputs.
+VulcatLinear createLinear(VulcatContext context, std::span<const float> weights, uint32_t maxRows) {
+    VulcatLinearInfo info{};
+    info.structSize = sizeof info;
+    info.inputs = kInputs;
+    info.outputs = kOutputs;
+    info.weightBits = 4;
+    info.groupSize = 64;
+    info.weights = weights.data();
+    info.activationBits = 8;
+    info.maxRows = maxRows;
+    VulcatLinear linear = nullptr;
+    check(vulcatCreateLinear(context, &info, &linear), context, "vulcatCreateLinear");
+    return linear;
+}
+
+int run(uint32_t rows) {
+    Host host;
     std::mt19937 random(7);
     std::normal_distribution<float> normal(0.0f, 1.0f);
     std::vector<float> weights(size_t{kOutputs} * kInputs);
     for (float& w : weights) w = normal(random);
-    VulcatLinearInfo linearInfo{};
-    linearInfo.structSize = sizeof linearInfo;
-    linearInfo.inputs = kInputs;
-    linearInfo.outputs = kOutputs;
-    linearInfo.weightBits = 4;
-    linearInfo.groupSize = 64;
-    linearInfo.weights = weights.data();
-    linearInfo.activationBits = 8;
-    linearInfo.maxRows = rows;
-    VulcatLinear linear = nullptr;
-    check(vulcatCreateLinear(context, &linearInfo, &linear), context, "vulcatCreateLinear");
+    VulcatContext context = createContext(host);
+    VulcatLinear linear = createLinear(context, weights, rows);
     VulcatLinearProperties properties{};
     properties.structSize = sizeof properties;
     check(vulcatLinearProperties(linear, &properties), context, "vulcatLinearProperties");
