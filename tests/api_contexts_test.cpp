@@ -109,11 +109,11 @@ TEST_CASE("two contexts at once, on two drivers and on one device, tell what eac
     }
     REQUIRE(!alone.empty());
     std::printf("%zu devices\n", alone.size());
-    for (const auto& [first, firstStory] : alone) {
-        for (const auto& [second, secondStory] : alone) {
-            const auto [one, two] = tellTogether(first, second, folder);
-            CHECK(one == firstStory);
-            CHECK(two == secondStory);
+    for (const auto& first : alone) {
+        for (const auto& second : alone) {
+            const auto together = tellTogether(first.first, second.first, folder);
+            CHECK(together.first == first.second);
+            CHECK(together.second == second.second);
         }
     }
 }
@@ -134,6 +134,8 @@ TEST_CASE("create, generate, destroy: memory and file descriptors stay flat") {
                 rounds, static_cast<double>(memoryBefore) / 1e6, static_cast<double>(memoryAfter) / 1e6, filesBefore,
                 openFiles());
     CHECK(openFiles() == filesBefore);
+#ifndef __SANITIZE_ADDRESS__  // which keeps what was freed for a while
     // Less than a session's memory in all: allocators and drivers settle, but nothing is left behind each time.
     CHECK(memoryAfter < memoryBefore + (8u << 20));
+#endif
 }

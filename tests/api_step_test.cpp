@@ -154,11 +154,8 @@ TEST_CASE("a session is saved, restored in another one, and refuses damaged byte
     vulcat::Session second(model, 64);
     first.append(model.tokenize("Lily and Tom went to the", true));
     const int32_t next = first.sample();
-    size_t bytes = 0;
-    good(context.handle(), vulcatSessionSave(first.handle(), nullptr, &bytes));
-    std::vector<unsigned char> state(bytes);
-    good(context.handle(), vulcatSessionSave(first.handle(), state.data(), &bytes));
-    good(context.handle(), vulcatSessionRestore(second.handle(), state.data(), state.size()));
+    const std::vector<unsigned char> state = first.save();
+    second.restore(state);
     CHECK(second.position() == first.position());
     CHECK(second.sample() == next);
     first.append({next});
@@ -177,7 +174,15 @@ TEST_CASE("a session is saved, restored in another one, and refuses damaged byte
     CHECK(vulcatSessionRestore(small.handle(), state.data(), state.size()) == VULCAT_ERROR_INVALID_ARGUMENT);
     // A branch: back to the prompt, another way.
     second.truncate(3);
-    good(context.handle(), vulcatSessionSave(second.handle(), nullptr, &bytes));
+    first.restore(second.save());
+    CHECK(first.position() == 3);
+    CHECK_THROWS_AS(first.sample(), vulcat::Failure);
+    for (vulcat::Session* each : {&first, &second}) {
+        each->queue({7, 8});
+        while (each->step(1000).done == 0) {
+        }
+    }
+    CHECK(first.logits() == second.logits());
 }
 
 TEST_CASE("after recreate the same tokens follow") {
@@ -207,7 +212,7 @@ TEST_CASE("after recreate the same tokens follow") {
     good(context.handle(), vulcatSessionStep(session.handle(), 1, nullptr));
     auto host = sized<VulcatHostDevice>();
     CHECK(vulcatRecreate(context.handle(), &host) == VULCAT_ERROR_INVALID_ARGUMENT);
-    good(context.handle(), vulcatRecreate(context.handle(), nullptr));
+    context.recreate();
     CHECK(session.position() == prompt.size() + 10);
     CHECK(follow(session, 10) == expectedAfter);
 }

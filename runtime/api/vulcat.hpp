@@ -69,7 +69,27 @@ class Context {
         const VulcatResult result = vulcatCreateContext(&info, handle_.out());
         if (result != VULCAT_SUCCESS) throw Failure(result, text);
     }
+    /// All of VulcatContextInfo; structSize and the error text are filled in here.
+    explicit Context(VulcatContextInfo info) {
+        char text[512] = "";
+        info.structSize = sizeof info;
+        info.errorText = text;
+        info.errorTextSize = sizeof text;
+        const VulcatResult result = vulcatCreateContext(&info, handle_.out());
+        if (result != VULCAT_SUCCESS) throw Failure(result, text);
+    }
     VulcatContext handle() const { return handle_.get(); }
+    void setMode(VulcatMode mode) { detail::require(vulcatSetMode(handle(), mode), handle()); }
+    /// After a lost device; `host` for a context on the host's device.
+    void recreate(const VulcatHostDevice* host = nullptr) { detail::require(vulcatRecreate(handle(), host), handle()); }
+    std::vector<unsigned char> blob(VulcatBlob kind) const {
+        size_t bytes = 0;
+        detail::require(vulcatContextBlob(handle(), kind, nullptr, &bytes), handle());
+        std::vector<unsigned char> data(bytes);
+        detail::require(vulcatContextBlob(handle(), kind, data.data(), &bytes), handle());
+        data.resize(bytes);
+        return data;
+    }
     std::string deviceName() const {
         VulcatDeviceInfo info{};
         info.structSize = sizeof info;
@@ -79,6 +99,31 @@ class Context {
 
   private:
     detail::Handle<VulcatContext, vulcatDestroyContext> handle_;
+};
+
+/// One quantised linear layer for the host's command buffers.
+class Linear {
+  public:
+    /// structSize is filled in here.
+    Linear(const Context& context, VulcatLinearInfo info) : context_(context.handle()) {
+        info.structSize = sizeof info;
+        detail::require(vulcatCreateLinear(context_, &info, handle_.out()), context_);
+    }
+    VulcatLinear handle() const { return handle_.get(); }
+    VulcatLinearProperties properties() const {
+        VulcatLinearProperties result{};
+        result.structSize = sizeof result;
+        detail::require(vulcatLinearProperties(handle(), &result), context_);
+        return result;
+    }
+    void record(VulcatLinearRun run) {
+        run.structSize = sizeof run;
+        detail::require(vulcatCmdLinear(handle(), &run), context_);
+    }
+
+  private:
+    VulcatContext context_;
+    detail::Handle<VulcatLinear, vulcatDestroyLinear> handle_;
 };
 
 class Model {
@@ -147,6 +192,26 @@ class Session {
     }
     void append(const std::vector<int32_t>& tokens) {
         detail::require(vulcatSessionAppend(handle(), tokens.data(), tokens.size()), context_);
+    }
+    /// For step().
+    void queue(const std::vector<int32_t>& tokens) {
+        detail::require(vulcatSessionQueue(handle(), tokens.data(), tokens.size()), context_);
+    }
+    VulcatStep step(uint32_t budgetUs) {
+        VulcatStep result{};
+        result.structSize = sizeof result;
+        detail::require(vulcatSessionStep(handle(), budgetUs, &result), context_);
+        return result;
+    }
+    std::vector<unsigned char> save() const {
+        size_t bytes = 0;
+        detail::require(vulcatSessionSave(handle(), nullptr, &bytes), context_);
+        std::vector<unsigned char> state(bytes);
+        detail::require(vulcatSessionSave(handle(), state.data(), &bytes), context_);
+        return state;
+    }
+    void restore(const std::vector<unsigned char>& state) {
+        detail::require(vulcatSessionRestore(handle(), state.data(), state.size()), context_);
     }
     std::vector<float> logits() const {
         std::vector<float> row(vocabularySize_);
