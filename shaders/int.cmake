@@ -1,10 +1,16 @@
 # Integer linear layers and the quantiser that feeds them.
 vulcat_shader(quantise_rows FILE quantise_rows.comp)
-vulcat_shader(integer_linear_w4 FILE integer_linear.comp DEFINES WEIGHT_BITS=4)
-vulcat_shader(integer_linear_w4_subgroup FILE integer_linear.comp DEFINES WEIGHT_BITS=4 SUBGROUP REQUIRES SUBGROUP)
-vulcat_shader(integer_linear_w4_texel FILE integer_linear.comp DEFINES WEIGHT_BITS=4 SUBGROUP TEXEL REQUIRES SUBGROUP TEXEL)
-vulcat_shader(integer_linear_w4_dot FILE integer_linear.comp DEFINES WEIGHT_BITS=4 SUBGROUP DOT REQUIRES SUBGROUP DOT)
-vulcat_shader(integer_linear_w8 FILE integer_linear.comp DEFINES WEIGHT_BITS=8)
-vulcat_shader(integer_linear_w8_subgroup FILE integer_linear.comp DEFINES WEIGHT_BITS=8 SUBGROUP REQUIRES SUBGROUP)
-vulcat_shader(integer_linear_w8_texel FILE integer_linear.comp DEFINES WEIGHT_BITS=8 SUBGROUP TEXEL REQUIRES SUBGROUP TEXEL)
-vulcat_shader(integer_linear_w8_dot FILE integer_linear.comp DEFINES WEIGHT_BITS=8 SUBGROUP DOT REQUIRES SUBGROUP DOT)
+
+# Modules <name>_m<rows of a tile>: 1 for one token, 4 for a few, 8 where registers suffice. The tile is a define because
+# SwiftShader unrolls no loop whose bound is a specialisation constant.
+foreach(rows 1 4 8)
+  foreach(bits 4 8)
+    set(tile FILE integer_linear.comp DEFINES WEIGHT_BITS=${bits} TILE_M=${rows} TILE_N=4)
+    if(rows LESS 8)
+      vulcat_shader(integer_linear_w${bits}_m${rows} ${tile})
+      vulcat_shader(integer_linear_w${bits}_subgroup_m${rows} ${tile} SUBGROUP REQUIRES SUBGROUP)
+    endif()
+    vulcat_shader(integer_linear_w${bits}_texel_m${rows} ${tile} SUBGROUP TEXEL REQUIRES SUBGROUP TEXEL)
+    vulcat_shader(integer_linear_w${bits}_dot_m${rows} ${tile} SUBGROUP DOT REQUIRES SUBGROUP DOT)
+  endforeach()
+endforeach()

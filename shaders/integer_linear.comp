@@ -17,7 +17,9 @@
 // DOT       four products an instruction by OpSDot, for devices where it is accelerated.
 // Sums      w = q + WEIGHT_OFFSET, x = c + ACTIVATION_OFFSET are unsigned; undone in finishGroup:
 //           sum q c = sum w x - ACTIVATION_OFFSET * sum q - WEIGHT_OFFSET * sum x. Exact for K < 132,000.
-// Requires  TILE_N is even. UNROLL divides the blocks of every group (and LANES / 2 with SUBGROUP).
+// Tiles     TILE_M and TILE_N are defines, not specialisation constants: SwiftShader unrolls no loops, so arrays over them
+//           would stay in memory and take five times as long.
+// Requires  TILE_N is even.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -40,9 +42,6 @@
 #endif
 
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const uint TILE_M = 1;
-layout(constant_id = 2) const uint TILE_N = 2;
-layout(constant_id = 3) const uint UNROLL = 1;
 const uint LANES = gl_WorkGroupSize.x;
 
 layout(push_constant) uniform Push { IntegerLinearPush push; };
@@ -93,7 +92,7 @@ uvec4 halfBlock(uint m, uint firstBlock, uint block, uint part) {
     return words;
 }
 uint activationSum(uint m) { return activationSums[m]; }
-const uint CHUNK = UNROLL;
+const uint CHUNK = 1;
 #endif
 
 void multiplyBlock(uint firstBlock, uint block) {
@@ -168,9 +167,8 @@ void main() {
         for (uint first = group * push.groupBlocks; first < groupEnd; first += CHUNK) {
             const uint count = min(CHUNK, groupEnd - first);
             loadChunk(first, count);
-            for (uint block = 0; block < count; block += UNROLL) {
-                [[unroll]] for (uint u = 0; u < UNROLL; ++u) multiplyBlock(first, block + u);
-            }
+            // Rolled: with several blocks in flight llvmpipe's registers no longer suffice and a GEMV takes half as long again.
+            for (uint block = 0; block < count; ++block) multiplyBlock(first, block);
         }
         finishGroup(group, zeros);
     }
@@ -182,12 +180,13 @@ void main() {
         const float scale = uintBitsToFloat(activationWord(rowWord[m]).x);
         [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
             const uint column = (gl_WorkGroupID.x * TILE_N + n) * LANES + lane;
-            if (row >= push.rows || column >= push.panelRows) continue;
-            const uint index = row * push.outputs + push.firstOutput + column;
             precise float value = results[m * TILE_N + n] * scale;
             value = value + uintBitsToFloat(bias[n].x);
-            if (push.accumulate != 0) value = value + y[index];
-            y[index] = value;
+            if (row < push.rows && column < push.panelRows) {
+                const uint index = row * push.outputs + push.firstOutput + column;
+                if (push.accumulate != 0) value = value + y[index];
+                y[index] = value;
+            }
         }
     }
 }

@@ -7,7 +7,6 @@
 #include "base/checked.h"
 
 #include <algorithm>
-#include <numeric>
 #include <string>
 
 namespace vulcat::kernels {
@@ -28,8 +27,7 @@ constexpr Variant kVariantsW8[] = {
 
 constexpr uint32_t kInputsOfBlock = 32;
 constexpr uint32_t kMostInputs = 132000;  // above, a sum may leave 32 bits
-// A single-row tile reads the weights once a row, a many-row tile computes all its rows whether they exist or not.
-constexpr uint32_t kFewRows = 2;
+constexpr uint32_t kTilesOfGroup = 4;     // weight tiles of a workgroup, see shaders/int.cmake
 
 uint32_t blocksOf(const LinearShape& shape) {
     return shape.paddedInputs() / kInputsOfBlock;
@@ -38,13 +36,14 @@ uint32_t groupBlocksOf(const LinearShape& shape) {
     return shape.groupSize == 0 ? blocksOf(shape) : std::min(shape.groupSize / kInputsOfBlock, blocksOf(shape));
 }
 
-// Blocks unrolled in the inner loop: must divide every group, also a shorter last one, and what a subgroup loads at
-// once.
-uint32_t unrollFor(const LinearShape& shape, uint32_t lanes) {
-    constexpr uint32_t kMost = 4;  // longer bodies cost compile time and gain nothing
-    const uint32_t groupBlocks = groupBlocksOf(shape);
-    const uint32_t shared = std::gcd(std::gcd(groupBlocks, blocksOf(shape) % groupBlocks), lanes / 2);
-    return std::gcd(shared, kMost);
+// Tiles of 1 and 4 rows of x, and of 8 where variants have registers for it.
+bool hasTallTile(const Variant& variant) {
+    return variant.required.contains(vk::Capability::Texel) || variant.required.contains(vk::Capability::Dot);
+}
+
+// What a tile costs beside one of a single row, as measured on llvmpipe: taller ones unpack weights once for all rows.
+double costOfTile(uint32_t rows) {
+    return 0.72 + 0.24 * rows;
 }
 
 }  // namespace
@@ -64,20 +63,30 @@ IntegerLinear::IntegerLinear(vk::Device& device, vk::PipelineLibrary& library, c
     module_ = variant.module;
     texel_ = variant.required.contains(vk::Capability::Texel);
 
-    const auto tile = [&](uint32_t rows, uint32_t tiles, uint32_t unroll) {
+    const auto addTile = [&](uint32_t rows) {
+        const std::string module = module_ + "_m" + std::to_string(rows);
         vk::PipelineSpec spec;
-        spec.module = variant.module;
-        spec.constants = {lanes, rows, tiles, unroll};
+        spec.module = module;
+        spec.constants = {lanes};
         spec.pushBytes = sizeof(shaders::IntegerLinearPush);
         const vk::BindingKind source = texel_ ? vk::BindingKind::UniformTexel : vk::BindingKind::Storage;
         spec.bindings = {source, source, source, vk::BindingKind::Storage};
         if (variant.required.contains(vk::Capability::Subgroup) && device.subgroupSizeControl()) {
             spec.requiredSubgroupSize = lanes;
         }
-        return Tile{&library.get(spec), rows, tiles};
+        tiles_.push_back({&library.get(spec), rows});
     };
-    few_ = tile(1, 4, unrollFor(shape, lanes));
-    if (maxRows > kFewRows) many_ = lanes <= 4 ? tile(4, 4, 1) : tile(8, 4, 1);
+    addTile(1);
+    if (maxRows > 1) addTile(4);
+    if (maxRows > 4 && hasTallTile(variant)) addTile(8);
+}
+
+const IntegerLinear::Tile& IntegerLinear::tileFor(uint32_t rows) const {
+    const auto cost = [rows](const Tile& tile) {
+        return static_cast<double>(divideUp(rows, tile.rows)) * costOfTile(tile.rows);
+    };
+    return *std::min_element(tiles_.begin(), tiles_.end(),
+                             [&](const Tile& a, const Tile& b) { return cost(a) < cost(b); });
 }
 
 void IntegerLinear::record(vk::Recorder& recorder, const Args& args) const {
@@ -93,7 +102,7 @@ void IntegerLinear::record(vk::Recorder& recorder, const Args& args) const {
         throw Error(Result::InvalidArgument,
                     "weights and quantised rows must be made with the capabilities of their plan");
     }
-    const Tile& tile = args.rows <= kFewRows ? few_ : many_;
+    const Tile& tile = tileFor(args.rows);
     const vk::BufferView y = args.y.part(0, uint64_t{args.rows} * weights.outputs() * sizeof(float));
     const vk::Binding x = texel_
                               ? vk::read(*args.x.texel())
@@ -117,7 +126,7 @@ void IntegerLinear::record(vk::Recorder& recorder, const Args& args) const {
             push.accumulate = args.accumulate ? 1 : 0;
             const uint64_t rows = std::min(rowsOfDispatch, args.rows - first);
             recorder.dispatch(*tile.pipeline, {x, codes, parameters, out}, push,
-                              {static_cast<uint32_t>(divideUp(panel.tiles, tile.tiles)),
+                              {static_cast<uint32_t>(divideUp(panel.tiles, kTilesOfGroup)),
                                static_cast<uint32_t>(divideUp(rows, tile.rows)), 1},
                               tile.rows == 1 ? "integer_gemv" : "integer_gemm");
         }

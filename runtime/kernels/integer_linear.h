@@ -15,13 +15,15 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace vulcat::kernels {
 
 class IntegerLinear {
   public:
-    /// Pipelines for weights of this shape: one for few rows, and, when maxRows says that there are more, one for many.
+    /// Pipelines for weights of this shape: for one row, and, when maxRows says that there are more, for several at once.
     /// Throws Error(Unsupported) for float weight formats or K >= 132,000.
     IntegerLinear(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
                   const LinearShape& shape, uint32_t maxRows);
@@ -36,22 +38,21 @@ class IntegerLinear {
     /// One dispatch a panel. Throws Error(InvalidArgument) when the arguments disagree with the plan.
     void record(vk::Recorder& recorder, const Args& args) const;
 
-    std::string_view module() const { return module_; }  ///< the chosen variant's shader
+    std::string_view module() const { return module_; }  ///< the chosen variant's shaders, without their tile
 
   private:
     struct Tile {
         const vk::Pipeline* pipeline = nullptr;
-        uint32_t rows = 0;   ///< rows of x a workgroup computes
-        uint32_t tiles = 0;  ///< weight tiles a workgroup computes
+        uint32_t rows = 0;  ///< rows of x a workgroup computes
     };
+    const Tile& tileFor(uint32_t rows) const;
 
     const vk::Device& device_;
     LinearShape shape_;
     uint32_t maxRows_ = 0;
     bool texel_ = false;
-    std::string_view module_;
-    Tile few_;
-    Tile many_;
+    std::string module_;
+    std::vector<Tile> tiles_;
 };
 
 }  // namespace vulcat::kernels
