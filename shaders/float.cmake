@@ -21,3 +21,6 @@ vulcat_shader(float_linear_texel FILE float_linear.comp DEFINES SUBGROUP TEXEL R
 vulcat_shader(float_linear_codes FILE float_linear.comp DEFINES CODES)
 vulcat_shader(float_linear_codes_subgroup FILE float_linear.comp DEFINES CODES SUBGROUP REQUIRES SUBGROUP)
 vulcat_shader(float_linear_codes_texel FILE float_linear.comp DEFINES CODES SUBGROUP TEXEL REQUIRES SUBGROUP TEXEL)
+vulcat_shader(site_codes FILE site_codes.comp)
+vulcat_shader(site_codes_subgroup FILE site_codes.comp DEFINES SUBGROUP REQUIRES SUBGROUP)
+vulcat_shader(site_codes_texel FILE site_codes.comp DEFINES SUBGROUP TEXEL REQUIRES SUBGROUP TEXEL)

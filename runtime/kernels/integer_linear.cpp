@@ -25,15 +25,15 @@ constexpr Variant kVariantsW8[] = {
     {"integer_linear_w8_dot", {vk::Capability::Subgroup, vk::Capability::Dot}, 3},
 };
 
-constexpr uint32_t kInputsOfBlock = 32;
+constexpr uint32_t kBlockInputs = 32;
 constexpr uint32_t kMostInputs = 132000;  // above, a sum may leave 32 bits
 constexpr uint32_t kTilesOfGroup = 4;     // weight tiles of a workgroup, see shaders/int.cmake
 
 uint32_t blocksOf(const LinearShape& shape) {
-    return shape.paddedInputs() / kInputsOfBlock;
+    return shape.paddedInputs() / kBlockInputs;
 }
 uint32_t groupBlocksOf(const LinearShape& shape) {
-    return shape.groupSize == 0 ? blocksOf(shape) : std::min(shape.groupSize / kInputsOfBlock, blocksOf(shape));
+    return shape.groupSize == 0 ? blocksOf(shape) : std::min(shape.groupSize / kBlockInputs, blocksOf(shape));
 }
 
 // Tiles of 1 and 4 rows of x, and of 8 where variants have registers for it.

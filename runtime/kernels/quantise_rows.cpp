@@ -12,14 +12,6 @@
 namespace vulcat::kernels {
 namespace {
 
-uint32_t formatConstant(const ActivationFormat& format) {
-    if (format.bits == 8 && format.symmetric) return shaders::kFormatA8;
-    if (format.bits == 4) return format.symmetric ? shaders::kFormatA4Symmetric : shaders::kFormatA4Asymmetric;
-    throw Error(Result::Unsupported, "activations are quantised to 8 bits (symmetric) or 4, not to " +
-                                         std::to_string(format.bits) +
-                                         (format.symmetric ? " symmetric" : " asymmetric"));
-}
-
 const vk::Pipeline& quantisePipeline(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
                                      const ActivationFormat& format) {
     static constexpr Variant kVariants[] = {{"quantise_rows", {}, 0}};
@@ -32,6 +24,14 @@ const vk::Pipeline& quantisePipeline(vk::Device& device, vk::PipelineLibrary& li
 }
 
 }  // namespace
+
+uint32_t formatConstant(const ActivationFormat& format) {
+    if (format.bits == 8 && format.symmetric) return shaders::kFormatA8;
+    if (format.bits == 4) return format.symmetric ? shaders::kFormatA4Symmetric : shaders::kFormatA4Asymmetric;
+    throw Error(Result::Unsupported, "activations are quantised to 8 bits (symmetric) or 4, not to " +
+                                         std::to_string(format.bits) +
+                                         (format.symmetric ? " symmetric" : " asymmetric"));
+}
 
 QuantisedRows::QuantisedRows(vk::Device& device, const vk::CapabilitySet& allowed, vk::BufferView storage,
                              uint32_t rows, uint32_t inputs)

@@ -21,6 +21,10 @@ struct ActivationFormat {
     bool symmetric = true;  ///< 8 bits are always symmetric
 };
 
+/// The number that the shaders know a format by. Throws Error(Unsupported) for a format that is none of a8, a4
+/// symmetric, a4 asymmetric.
+uint32_t formatConstant(const ActivationFormat& format);
+
 /// GPU memory that holds up to `rows` quantised rows of K = `inputs`. Made when a plan is made.
 /// The memory behind `storage` and the device must outlive it.
 class QuantisedRows {

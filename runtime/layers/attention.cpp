@@ -13,7 +13,7 @@ Attention::Attention(const Engine& engine, WeightSink& sink, const format::Tenso
                      const format::ModelConfig& config, int layer)
     : hiddenSize_(static_cast<uint32_t>(config.hiddenSize)),
       shape_(attentionShape(config)),
-      qkv_(engine, sink, store, config, layer, SiteKind::Qkv),
+      qkv_(engine, sink, store, config, layer, SiteKind::Qkv, siteBefore(store, config, layer, SiteKind::Qkv)),
       ropeStore_(engine.device, engine.pipelines, engine.allowed, shape_),
       attention_(engine.device, engine.pipelines, engine.allowed, shape_),
       output_(engine, sink, store, config, layer, SiteKind::O) {}
@@ -26,7 +26,7 @@ void Attention::record(vk::Recorder& recorder, const Activations& activations, c
     const vk::BufferView qkv = rowsOf(activations.qkv, rows, shape_.qkvWidth());
     const vk::BufferView mixed = rowsOf(activations.mixed, rows, shape_.heads * shape_.headDim);
 
-    qkv_.record(recorder, normed, qkv, rows, false, activations.scratch(SiteKind::Qkv));
+    qkv_.record(recorder, norms(rows) ? hidden : normed, qkv, rows, false, activations.scratch(SiteKind::Qkv));
     ropeStore_.record(recorder, {qkv, ropeTable, cache.keys, cache.values, rows, span.position});
     attention_.record(recorder, {qkv, cache.keys, cache.values, mixed, rows, span.position});
     output_.record(recorder, mixed, hidden, rows, true, activations.scratch(SiteKind::O));

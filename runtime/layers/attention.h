@@ -20,8 +20,11 @@ class Attention {
     Attention(const Engine& engine, WeightSink& sink, const format::TensorStore& store,
               const format::ModelConfig& config, int layer);
 
-    /// Reads activations.normed, adds to activations.hidden, files this pass's keys and values in the cache.
-    /// ropeTable: kernels::ropeTable() of at least span.position + span.rows positions.
+    /// Whether record() with so many rows reads activations.hidden and norms it itself.
+    bool norms(uint32_t rows) const { return qkv_.fuses(rows); }
+
+    /// Reads activations.normed (or see norms()), adds to activations.hidden, files this pass's keys and values in the
+    /// cache. ropeTable: kernels::ropeTable() of at least span.position + span.rows positions.
     void record(vk::Recorder& recorder, const Activations& activations, const LayerCache& cache,
                 const vk::BufferView& ropeTable, Span span) const;
 

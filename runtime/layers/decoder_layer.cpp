@@ -14,9 +14,9 @@ void DecoderLayer::record(vk::Recorder& recorder, const Activations& activations
                           const vk::BufferView& ropeTable, Span span) const {
     const vk::BufferView hidden = rowsOf(activations.hidden, span.rows, hiddenSize_);
     const vk::BufferView normed = rowsOf(activations.normed, span.rows, hiddenSize_);
-    attentionNorm_.record(recorder, hidden, normed, span.rows);
+    if (!attention_.norms(span.rows)) attentionNorm_.record(recorder, hidden, normed, span.rows);
     attention_.record(recorder, activations, cache, ropeTable, span);
-    mlpNorm_.record(recorder, hidden, normed, span.rows);
+    if (!mlp_.norms(span.rows)) mlpNorm_.record(recorder, hidden, normed, span.rows);
     mlp_.record(recorder, activations, span);
 }
 

@@ -8,9 +8,9 @@ Mlp::Mlp(const Engine& engine, WeightSink& sink, const format::TensorStore& stor
          int layer)
     : hiddenSize_(static_cast<uint32_t>(config.hiddenSize)),
       width_(static_cast<uint32_t>(config.intermediateSize)),
-      gateUp_(engine, sink, store, config, layer, SiteKind::GateUp),
+      gateUp_(engine, sink, store, config, layer, SiteKind::GateUp, siteBefore(store, config, layer, SiteKind::GateUp)),
       swiGlu_(engine.device, engine.pipelines, engine.allowed, width_),
-      down_(engine, sink, store, config, layer, SiteKind::Down) {}
+      down_(engine, sink, store, config, layer, SiteKind::Down, siteBefore(store, config, layer, SiteKind::Down)) {}
 
 void Mlp::record(vk::Recorder& recorder, const Activations& activations, Span span) const {
     const uint32_t rows = span.rows;
@@ -19,9 +19,10 @@ void Mlp::record(vk::Recorder& recorder, const Activations& activations, Span sp
     const vk::BufferView gateUp = rowsOf(activations.gateUp, rows, 2 * width_);
     const vk::BufferView product = rowsOf(activations.product, rows, width_);
 
-    gateUp_.record(recorder, normed, gateUp, rows, false, activations.scratch(SiteKind::GateUp));
-    swiGlu_.record(recorder, {gateUp, product, rows});
-    down_.record(recorder, product, hidden, rows, true, activations.scratch(SiteKind::Down));
+    gateUp_.record(recorder, norms(rows) ? hidden : normed, gateUp, rows, false, activations.scratch(SiteKind::GateUp));
+    const bool fused = down_.fuses(rows);
+    if (!fused) swiGlu_.record(recorder, {gateUp, product, rows});
+    down_.record(recorder, fused ? gateUp : product, hidden, rows, true, activations.scratch(SiteKind::Down));
 }
 
 }  // namespace vulcat::layers

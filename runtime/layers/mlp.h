@@ -13,7 +13,10 @@ class Mlp {
     Mlp(const Engine& engine, WeightSink& sink, const format::TensorStore& store, const format::ModelConfig& config,
         int layer);
 
-    /// Reads activations.normed, adds to activations.hidden.
+    /// Whether record() with so many rows reads activations.hidden and norms it itself.
+    bool norms(uint32_t rows) const { return gateUp_.fuses(rows); }
+
+    /// Reads activations.normed (or see norms()), adds to activations.hidden.
     void record(vk::Recorder& recorder, const Activations& activations, Span span) const;
 
   private:

@@ -13,10 +13,29 @@ LinearSource sourceOf(const format::TensorStore& store, const format::ModelConfi
 
 }  // namespace
 
+SiteBefore siteBefore(const format::TensorStore& store, const format::ModelConfig& config, int layer,
+                      format::SiteKind kind) {
+    const auto norm = [&](const std::string& name) {
+        return SiteBefore{kernels::SiteSource::Norm, readVector(store, name, static_cast<uint64_t>(config.hiddenSize)),
+                          config.rmsNormEps};
+    };
+    switch (kind) {
+        case format::SiteKind::Qkv:
+            return norm(format::inputNormName(layer));
+        case format::SiteKind::GateUp:
+            return norm(format::postAttentionNormName(layer));
+        case format::SiteKind::Down:
+            return {kernels::SiteSource::SwiGlu, {}, 0};
+        case format::SiteKind::O:
+            break;
+    }
+    return {};
+}
+
 Site::Site(const Engine& engine, WeightSink& sink, const format::TensorStore& store, const format::ModelConfig& config,
-           int layer, format::SiteKind kind)
+           int layer, format::SiteKind kind, const SiteBefore& before)
     : input_(engine, sink, store, format::siteName(layer, kind), config.recipe(format::siteName(layer, kind)),
-             static_cast<uint32_t>(format::siteWidth(config, kind))),
+             static_cast<uint32_t>(format::siteWidth(config, kind)), before),
       linear_(engine, sink, sourceOf(store, config, layer, kind), input_.quantises()) {}
 
 Site::Site(const Engine& engine, WeightSink& sink, const format::Transform& transform, const format::SiteRecipe& recipe,

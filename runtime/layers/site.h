@@ -12,7 +12,7 @@ namespace vulcat::layers {
 class Site {
   public:
     Site(const Engine& engine, WeightSink& sink, const format::TensorStore& store, const format::ModelConfig& config,
-         int layer, format::SiteKind kind);
+         int layer, format::SiteKind kind, const SiteBefore& before = {});
 
     /// From memory: the linears of `source` behind `transform`.
     Site(const Engine& engine, WeightSink& sink, const format::Transform& transform, const format::SiteRecipe& recipe,
@@ -22,7 +22,10 @@ class Site {
     uint32_t outputs() const { return linear_.weights().outputs(); }
     bool quantises() const { return input_.quantises(); }
 
-    /// y [rows, outputs] (+)= W T x + b.
+    /// Whether record() with so many rows wants what stands before the site's norm or SwiGLU (TransformSite::fuses).
+    bool fuses(uint32_t rows) const { return input_.fuses(rows); }
+
+    /// y [rows, outputs] (+)= W T x + b; x as in fuses().
     void record(vk::Recorder& recorder, const vk::BufferView& x, const vk::BufferView& y, uint32_t rows,
                 bool accumulate, const SiteScratch& scratch) const;
 
@@ -30,5 +33,9 @@ class Site {
     TransformSite input_;
     Linear linear_;
 };
+
+/// The norm or SwiGLU that stands before a site in a decoder layer. Errors: InvalidFile naming the norm's tensor.
+SiteBefore siteBefore(const format::TensorStore& store, const format::ModelConfig& config, int layer,
+                      format::SiteKind kind);
 
 }  // namespace vulcat::layers

@@ -5,11 +5,12 @@
 namespace vulcat::layers {
 
 TransformSite::TransformSite(const Engine& engine, WeightSink& sink, const format::TensorStore& store,
-                             std::string_view site, const format::SiteRecipe& recipe, uint32_t width)
-    : TransformSite(engine, sink, format::readTransform(store, site, recipe, width), recipe) {}
+                             std::string_view site, const format::SiteRecipe& recipe, uint32_t width,
+                             const SiteBefore& before)
+    : TransformSite(engine, sink, format::readTransform(store, site, recipe, width), recipe, before) {}
 
 TransformSite::TransformSite(const Engine& engine, WeightSink& sink, const format::Transform& transform,
-                             const format::SiteRecipe& recipe)
+                             const format::SiteRecipe& recipe, const SiteBefore& before)
     : width_(static_cast<uint32_t>(transform.width)) {
     const uint32_t width = width_;
     if (transform.hasBlocks()) {
@@ -32,11 +33,41 @@ TransformSite::TransformSite(const Engine& engine, WeightSink& sink, const forma
         const kernels::ActivationFormat format{static_cast<uint32_t>(recipe.activationBits),
                                                recipe.activationBits == 8 || recipe.activationSymmetric};
         quantise_.emplace(engine.device, engine.pipelines, engine.allowed, format);
+        fuse(engine, sink, transform, format, before);
     }
+}
+
+void TransformSite::fuse(const Engine& engine, WeightSink& sink, const format::Transform& transform,
+                         const kernels::ActivationFormat& format, const SiteBefore& before) {
+    if (before.source == kernels::SiteSource::Rows && !transform.hasBlocks() && !transform.hasMix()) return;
+    kernels::SiteCodesShape shape;
+    shape.width = width_;
+    shape.source = before.source;
+    shape.epsilon = before.epsilon;
+    shape.block = blocks_ ? static_cast<uint32_t>(transform.block) : 0;
+    if (transform.hasMix()) {
+        shape.mixStride = static_cast<uint32_t>(transform.mixStride);
+        shape.mixCore = static_cast<uint32_t>(transform.mixCore);
+        shape.mixOrder = 1u << transform.mixPower();
+    }
+    shape.format = format;
+    if (!kernels::SiteCodes::fits(engine.device, shape)) return;
+    fused_.emplace(engine.device, engine.pipelines, engine.allowed, shape);
+    if (!fused_->preferred(1)) {
+        fused_.reset();
+        return;
+    }
+    const std::span<const float> matrix =
+        mixCore_ ? std::span<const float>(transform.mixMatrix) : std::span<const float>();
+    fusedFloats_ = uploadFloats(sink, kernels::SiteCodes::layOut(shape, before.gamma, matrix));
 }
 
 SiteInput TransformSite::record(vk::Recorder& recorder, const vk::BufferView& x, uint32_t rows,
                                 const SiteScratch& scratch) const {
+    if (fuses(rows)) {
+        fused_->record(recorder, {x, fusedFloats_, blockWords_, *scratch.codes, rows});
+        return {x, scratch.codes};
+    }
     const uint64_t sizeBytes = uint64_t{rows} * width_ * sizeof(float);
     const vk::BufferView first = scratch.first.part(0, sizeBytes);
     const vk::BufferView second = scratch.second.part(0, sizeBytes);

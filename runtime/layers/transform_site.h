@@ -10,6 +10,7 @@
 #include "kernels/mix_dense.h"
 #include "kernels/mix_hadamard.h"
 #include "kernels/quantise_rows.h"
+#include "kernels/site_codes.h"
 #include "vk/recorder.h"
 
 #include <optional>
@@ -30,24 +31,40 @@ struct SiteScratch {
     const kernels::QuantisedRows* codes = nullptr;  ///< for sites with quantised activations, of this site's width
 };
 
+/// What stands before a site's transform, so that fuse() can take it in: nothing, a norm or SwiGLU.
+struct SiteBefore {
+    kernels::SiteSource source = kernels::SiteSource::Rows;
+    std::vector<float> gamma;  ///< of the norm, as wide as the site
+    float epsilon = 0;
+};
+
 class TransformSite {
   public:
     /// Errors: those of format::readTransform.
     TransformSite(const Engine& engine, WeightSink& sink, const format::TensorStore& store, std::string_view site,
-                  const format::SiteRecipe& recipe, uint32_t width);
+                  const format::SiteRecipe& recipe, uint32_t width, const SiteBefore& before = {});
 
     /// The same from a transform in memory, of the width it has.
     TransformSite(const Engine& engine, WeightSink& sink, const format::Transform& transform,
-                  const format::SiteRecipe& recipe);
+                  const format::SiteRecipe& recipe, const SiteBefore& before = {});
 
-    /// x [rows, width] is only read. The result refers to x or to the scratch.
+    /// True when record() with so many rows takes what stands before the site in: then its x is the input of the norm
+    /// [rows, width] or of SwiGLU [rows, 2 width], else their output.
+    bool fuses(uint32_t rows) const { return fused_ && fused_->preferred(rows); }
+
+    /// x is only read: [rows, width], or see fuses(). The result refers to x or to the scratch.
     SiteInput record(vk::Recorder& recorder, const vk::BufferView& x, uint32_t rows, const SiteScratch& scratch) const;
 
     uint32_t width() const { return width_; }
     bool quantises() const { return quantise_.has_value(); }
 
   private:
+    void fuse(const Engine& engine, WeightSink& sink, const format::Transform& transform,
+              const kernels::ActivationFormat& format, const SiteBefore& before);
+
     uint32_t width_;
+    std::optional<kernels::SiteCodes> fused_;  // all of the following in one dispatch, where it suits
+    vk::BufferView fusedFloats_;
     std::optional<kernels::BlockTransform> blocks_;
     vk::BufferView blockWords_;
     std::optional<kernels::MixDense> mixCore_;

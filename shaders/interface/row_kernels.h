@@ -1,5 +1,5 @@
 // The push constants of the kernels that work row by row (embedding, rms_norm, rope_store, swiglu, mix_hadamard,
-// mix_dense, block_transform), for C++ and GLSL.
+// mix_dense, block_transform, site_codes), for C++ and GLSL.
 #ifndef VULCAT_INTERFACE_ROW_KERNELS_H
 #define VULCAT_INTERFACE_ROW_KERNELS_H
 
@@ -53,6 +53,17 @@ struct BlockTransformPush {
     uint width;
     uint block;
 };
+
+struct SiteCodesPush {
+    uint firstRow;   ///< at which this dispatch begins
+    float epsilon;   ///< of the norm
+    float mixScale;  ///< 1 / sqrt(order) of the Hadamard mix
+};
+
+// Values of the specialisation constant SOURCE.
+VULCAT_CONSTANT uint kSourceRows = 0;    ///< x [M, K] as it is
+VULCAT_CONSTANT uint kSourceNorm = 1;    ///< RMSNorm of x [M, K]
+VULCAT_CONSTANT uint kSourceSwiGlu = 2;  ///< silu(gate) * up of x [M, 2K]
 
 VULCAT_INTERFACE_END
 

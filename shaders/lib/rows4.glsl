@@ -4,6 +4,7 @@
 //        into loops over the invocations, ten times as dear); WIDE must then be true.
 // Gives: READ_ROWS(binding, Block, name), ROWS(binding, Block, name): declarations;
 //        LOAD4(name, base, i, width): of READ_ROWS, elements 4i .. 4i+3 of the row that starts at `base`, 0 past `width`;
+//        LOADWIDE(name, base, i): LOAD4 for rows that are known to be whole vec4s, whatever WIDE says;
 //        LOAD1(name, i): of READ_ROWS, element i of the buffer;
 //        STORE4(name, base, i, width, v): of ROWS, the counterpart of LOAD4, which writes nothing past `width`.
 
@@ -15,11 +16,13 @@
 #ifdef TEXEL
 #define READ_ROWS(binding_, Block, name) layout(set = 0, binding = binding_) uniform usamplerBuffer name;
 #define LOAD4(name, base, i, width) uintBitsToFloat(texelFetch(name, int(((base) >> 2) + (i))))
+#define LOADWIDE(name, base, i) uintBitsToFloat(texelFetch(name, int(((base) >> 2) + (i))))
 #define LOAD1(name, i) uintBitsToFloat(texelFetch(name, int((i) >> 2))[(i) & 3])
 #else
 #define READ_ROWS(binding_, Block, name)                                                                               \
     layout(set = 0, binding = binding_, std430) readonly buffer Block { float name[]; };                               \
     layout(set = 0, binding = binding_, std430) readonly buffer Block##Wide { vec4 name##4 []; };
+#define LOADWIDE(name, base, i) name##4 [((base) >> 2) + (i)]
 #define LOAD1(name, i) name[i]
 #define LOAD4(name, base, i, width)                                                                                    \
     (WIDE ? name##4 [((base) >> 2) + (i)]                                                                              \

@@ -1,0 +1,178 @@
+// The fused input of a site against the single kernels one after the other: the same codes, bit for bit on CPU drivers.
+
+#include "kernels/site_codes.h"
+
+#include "kernels/block_transform.h"
+#include "kernels/mix_dense.h"
+#include "kernels/mix_hadamard.h"
+#include "kernels/rms_norm.h"
+#include "kernels/swiglu.h"
+
+#include "format/half.h"
+
+#include "support/gpu_fixture.h"
+#include "support/rng.h"
+#include "support/tiers.h"
+
+#include "base/error.h"
+
+#include <doctest/doctest.h>
+
+#include <bit>
+#include <cmath>
+#include <cstdlib>
+
+using namespace vulcat;
+using kernels::SiteSource;
+
+namespace {
+
+struct Case {
+    uint32_t rows, width, block, core, stride, order;
+};
+
+constexpr Case kCases[] = {
+    {1, 64, 64, 1, 1, 1},    {3, 288, 32, 9, 32, 1}, {2, 172, 64, 43, 1, 4}, {5, 256, 64, 1, 64, 4},
+    {1, 512, 32, 1, 32, 16}, {2, 70, 33, 1, 1, 1},   {4, 20, 20, 5, 1, 4},   {1, 2048, 64, 1, 64, 32},
+    {1, 768, 0, 3, 1, 256},  {17, 96, 16, 3, 16, 2}, {1, 10, 64, 1, 1, 1},   {2, 128, 128, 1, 1, 1},
+};
+constexpr float kEpsilon = 1e-5f;
+
+struct Inputs {
+    std::vector<float> x, gamma, matrix;
+    std::vector<uint32_t> blocks;
+};
+
+Inputs makeInputs(test::Rng& rng, const kernels::SiteCodesShape& shape, uint32_t rows) {
+    Inputs in;
+    in.x = rng.gaussians(size_t{rows} * shape.width * (shape.source == SiteSource::SwiGlu ? 2 : 1));
+    if (shape.source == SiteSource::Norm) in.gamma = rng.gaussians(shape.width);
+    if (shape.mixCore > 1) in.matrix = rng.gaussians(size_t{shape.mixCore} * shape.mixCore);
+    if (shape.block > 0) {
+        const auto halves = [&](size_t count) {
+            std::vector<uint16_t> bits(count);
+            for (uint16_t& value : bits) value = format::floatToHalf(static_cast<float>(rng.gaussian()));
+            return bits;
+        };
+        const size_t full = shape.width / shape.block, tail = shape.width % shape.block;
+        in.blocks = kernels::BlockTransform::layOut(shape.width, shape.block, halves(full * shape.block * shape.block),
+                                                    halves(tail * tail));
+    }
+    return in;
+}
+
+// The same through one kernel after the other.
+std::vector<uint32_t> unfused(test::GpuFixture& gpu, vk::CapabilitySet allowed, const kernels::SiteCodesShape& shape,
+                              const Inputs& in, uint32_t rows) {
+    const size_t count = size_t{rows} * shape.width;
+    vk::BufferView current = gpu.upload(in.x);
+    const auto step = [&](auto&& record) {
+        const vk::BufferView y = gpu.output<float>(count);
+        gpu.run([&](vk::Recorder& recorder) { record(recorder, current, y); });
+        current = y;
+    };
+    if (shape.source == SiteSource::Norm) {
+        const kernels::RmsNorm norm(gpu.device(), gpu.pipelines(), allowed, shape.width, shape.epsilon);
+        const auto gamma = gpu.upload(in.gamma);
+        step([&](auto& recorder, auto& x, auto& y) { norm.record(recorder, {x, gamma, y, rows}); });
+    } else if (shape.source == SiteSource::SwiGlu) {
+        const kernels::SwiGlu swiGlu(gpu.device(), gpu.pipelines(), allowed, shape.width);
+        step([&](auto& recorder, auto& x, auto& y) { swiGlu.record(recorder, {x, y, rows}); });
+    }
+    if (shape.block > 0) {
+        const kernels::BlockTransform blocks(gpu.device(), gpu.pipelines(), allowed, shape.width, shape.block);
+        const auto words = gpu.upload(in.blocks);
+        step([&](auto& recorder, auto& x, auto& y) { blocks.record(recorder, {x, words, y, rows}); });
+    }
+    if (shape.mixCore > 1) {
+        const kernels::MixDense mix(gpu.device(), gpu.pipelines(), allowed, shape.width, shape.mixCore,
+                                    shape.mixStride);
+        const auto matrix = gpu.upload(kernels::MixDense::layOut(shape.mixCore, in.matrix));
+        step([&](auto& recorder, auto& x, auto& y) { mix.record(recorder, {x, matrix, y, rows}); });
+    }
+    if (shape.mixOrder > 1) {
+        const kernels::MixHadamard mix(gpu.device(), gpu.pipelines(), allowed, shape.width, shape.mixOrder,
+                                       shape.mixStride * shape.mixCore);
+        step([&](auto& recorder, auto& x, auto& y) { mix.record(recorder, {x, y, rows}); });
+    }
+    const auto storage = gpu.output(kernels::QuantisedRows::sizeBytes(rows, shape.width));
+    const kernels::QuantisedRows out(gpu.device(), {}, storage, rows, shape.width);
+    const kernels::QuantiseRows quantise(gpu.device(), gpu.pipelines(), allowed, shape.format);
+    gpu.run([&](vk::Recorder& recorder) { quantise.record(recorder, {current, out, rows}); });
+    return gpu.readBack<uint32_t>(storage);
+}
+
+std::vector<uint32_t> fused(test::GpuFixture& gpu, vk::CapabilitySet allowed, const kernels::SiteCodesShape& shape,
+                            const Inputs& in, uint32_t rows) {
+    const kernels::SiteCodes site(gpu.device(), gpu.pipelines(), allowed, shape);
+    const auto x = gpu.upload(in.x);
+    const auto floats = gpu.upload(kernels::SiteCodes::layOut(shape, in.gamma, in.matrix));
+    const auto blocks = gpu.upload(in.blocks);
+    const auto storage = gpu.output(kernels::QuantisedRows::sizeBytes(rows, shape.width));
+    const kernels::QuantisedRows out(gpu.device(), {}, storage, rows, shape.width);
+    gpu.run([&](vk::Recorder& recorder) { site.record(recorder, {x, floats, blocks, out, rows}); });
+    return gpu.readBack<uint32_t>(storage);
+}
+
+// On a GPU sums may be contracted or taken in another order, so that a code at a tie moves by one.
+size_t differences(std::span<const uint32_t> a, std::span<const uint32_t> b, uint32_t rowWords) {
+    size_t count = 0;
+    for (size_t i = 0; i < a.size(); ++i) {
+        const size_t at = i % rowWords;
+        if (at == 0) {
+            const float p = std::bit_cast<float>(a[i]), q = std::bit_cast<float>(b[i]);
+            count += std::fabs(p - q) > 1e-5f * std::fabs(p) ? a.size() : 0;
+        } else if (at >= 4 && a[i] != b[i]) {
+            for (uint32_t shift = 0; shift < 32; shift += 8) {
+                const int p = static_cast<int8_t>(a[i] >> shift), q = static_cast<int8_t>(b[i] >> shift);
+                count += std::abs(p - q) > 1 ? a.size() : p != q;
+            }
+        }
+    }
+    return count;
+}
+
+}  // namespace
+
+TEST_CASE("a site's input in one dispatch has the codes of the single kernels") {
+    test::GpuFixture gpu;
+    test::Rng rng(1);
+    const bool exact = gpu.device().info().type == vk::DeviceType::Cpu;
+    constexpr kernels::ActivationFormat kFormats[] = {{8, true}, {4, true}, {4, false}};
+    size_t number = 0;
+    for (const Case& c : kCases) {
+        for (SiteSource source : {SiteSource::Rows, SiteSource::Norm, SiteSource::SwiGlu}) {
+            const kernels::SiteCodesShape shape{c.width, source,   kEpsilon, c.block,
+                                                c.core,  c.stride, c.order,  kFormats[number++ % 3]};
+            if (!kernels::SiteCodes::fits(gpu.device(), shape)) {
+                MESSAGE("SKIPPED: no shared memory for a width of ", c.width);
+                continue;
+            }
+            const Inputs in = makeInputs(rng, shape, c.rows);
+            for (const vk::CapabilitySet allowed : test::tiers(gpu.capabilities())) {
+                const auto expected = unfused(gpu, allowed, shape, in, c.rows);
+                const auto codes = fused(gpu, allowed, shape, in, c.rows);
+                const size_t wrong = differences(codes, expected, kernels::QuantisedRows::rowWords(c.width));
+                const bool good = exact ? codes == expected : wrong <= 2 + codes.size() / 100;
+                CHECK_MESSAGE(good, "width ", c.width, " block ", c.block, " source ", static_cast<int>(source), " on ",
+                              allowed.toString(), ": ", wrong, " differences");
+            }
+            gpu.clear();
+        }
+    }
+}
+
+TEST_CASE("sites that cannot be are refused") {
+    test::GpuFixture gpu;
+    kernels::SiteCodesShape shape;
+    shape.width = 96;
+    shape.mixOrder = 64;
+    CHECK_THROWS_AS(kernels::SiteCodes(gpu.device(), gpu.pipelines(), {}, shape), Error);
+    shape.mixOrder = 24;
+    CHECK_THROWS_AS(kernels::SiteCodes(gpu.device(), gpu.pipelines(), {}, shape), Error);
+    shape.mixOrder = 32;
+    shape.source = SiteSource::Norm;
+    CHECK_THROWS_AS(kernels::SiteCodes::layOut(shape, std::vector<float>(95), {}), Error);
+    shape.width = 1u << 20;
+    CHECK_FALSE(kernels::SiteCodes::fits(gpu.device(), shape));
+}
