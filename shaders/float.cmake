@@ -24,3 +24,4 @@ vulcat_shader(float_linear_codes_texel FILE float_linear.comp DEFINES CODES SUBG
 vulcat_shader(site_codes FILE site_codes.comp)
 vulcat_shader(site_codes_subgroup FILE site_codes.comp DEFINES SUBGROUP REQUIRES SUBGROUP)
 vulcat_shader(site_codes_texel FILE site_codes.comp DEFINES SUBGROUP TEXEL REQUIRES SUBGROUP TEXEL)
+vulcat_shader(peak FILE peak.comp)

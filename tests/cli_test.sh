@@ -138,6 +138,8 @@ holds "eval prints NLL, perplexity and KL divergence" grep -qiE 'KL' "$work/out"
 expect 0 '' "$vulcat" eval "$baked" "${few[@]}" --cpu
 expect 0 '' "$vulcat" bench "$model" -p 16 -n 4 -r 1 --format json
 expect 0 '' "$vulcat" bench --calibrate --width 128 -r 1 --format csv
+expect 0 '' "$vulcat" bench "$model" -p 0 -n 4 -r 1 --profile --explain
+holds "bench lists a layer's dispatches and the time outside kernels" sh -c "grep -q 'each layer' '$work/out' && grep -q 'outside kernels' '$work/out'"
 expect 0 '' "$vulcat" bench --kernels --shapes 64x96 --rows 1,5 --types w4a4,w4a8-g32,w16a16 --seconds 0.01 --format csv
 
 # ---- interruption and a full disk

@@ -34,7 +34,9 @@ Attention::Attention(vk::Device& device, vk::PipelineLibrary& library, const vk:
     const uint32_t lanes = weightLanes(device);
     const Variant& variant = choose(kAttentionVariants, rowCapabilities(laneCapabilities(device, allowed), shape.headDim));
     const bool subgroup = variant.required.contains(vk::Capability::Subgroup);
-    const auto tile = [&](uint32_t queries, uint32_t keys) {
+    const auto tile = [&](uint32_t queries) {
+        // One key an invocation: with two, llvmpipe spills registers, compiles six times as long and runs slower.
+        constexpr uint32_t keys = 1;
         vk::PipelineSpec spec;
         spec.module = variant.module;
         spec.constants = {lanes, queries, keys, shape.headDim, shape.headDim % 4 == 0};
@@ -46,11 +48,12 @@ Attention::Attention(vk::Device& device, vk::PipelineLibrary& library, const vk:
         if (subgroup && device.subgroupSizeControl()) spec.requiredSubgroupSize = lanes;
         return Tile{&library.get(spec), queries};
     };
-    // More queries share each key, but each costs an invocation headDim / lanes live sums.
-    const uint32_t most = std::clamp(64 * lanes / shape.headDim, 1u, subgroup ? 8u : 4u);
-    const uint32_t many = std::bit_floor(most);
-    decode_ = tile(std::min(std::bit_floor(shape.heads / shape.kvHeads), many), 2);
-    prefill_ = tile(many, 2);
+    // More queries share each key, but each costs an invocation headDim / lanes live sums. Heads that are no multiple
+    // of 4 read element by element, which llvmpipe unrolls into code that grows with every query.
+    const uint32_t affordable = shape.headDim % 4 != 0 ? 2u : subgroup ? 8u : 4u;
+    const uint32_t many = std::bit_floor(std::clamp(64 * lanes / shape.headDim, 1u, affordable));
+    decode_ = tile(std::min(std::bit_floor(shape.heads / shape.kvHeads), many));
+    prefill_ = tile(many);
 }
 
 void Attention::record(vk::Recorder& recorder, const Args& args) const {

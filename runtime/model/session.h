@@ -83,6 +83,8 @@ class Session {
 
     /// Collects the times of all later dispatches; null stops it.
     void profileWith(vk::Profiler* profiler);
+    /// Appends a note of each later dispatch; null stops it.
+    void noteDispatches(std::vector<vk::DispatchNote>* notes) { recorder_.noteDispatches(notes); }
 
   private:
     Session(const DecoderModel& model, const SessionShape& shape, bool warm);

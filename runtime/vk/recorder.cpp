@@ -262,6 +262,19 @@ void Recorder::dispatchFrom(const Pipeline& pipeline, std::span<const Binding> g
     }
     if (profiler_ != nullptr) profiler_->after(commands_);
     ++dispatchCount_;
+    if (notes_ != nullptr) note(pipeline, bindings, groups, label);
+}
+
+void Recorder::note(const Pipeline& pipeline, std::span<const Binding> bindings, std::array<uint32_t, 3> groups,
+                    std::string_view label) {
+    DispatchNote& note = notes_->emplace_back();
+    note.label = label.empty() ? pipeline.module : std::string(label);
+    note.module = pipeline.module;
+    note.groups = groups;
+    for (const Binding& binding : bindings) {
+        if (binding.access != Access::Write) note.readBytes += binding.view.size;
+        if (binding.access != Access::Read) note.writtenBytes += binding.view.size;
+    }
 }
 
 void Recorder::replay(const CommandList::Command& command) {

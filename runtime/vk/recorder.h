@@ -15,6 +15,15 @@ namespace vulcat::vk {
 
 class SliceTimer;
 
+/// One dispatch of a recording, for people to read.
+struct DispatchNote {
+    std::string label;
+    std::string module;
+    std::array<uint32_t, 3> groups{};
+    uint64_t readBytes = 0;     ///< of the bound ranges that are read
+    uint64_t writtenBytes = 0;  ///< of those that are written
+};
+
 /// A reusable command buffer with its descriptor sets and fence. begin() ... end(), then Device::submitAndWait() as
 /// often as wanted; begin() again starts over. What a recording names must outlive its last submission. Guarantee:
 /// inside one recording every command sees the results of the earlier ones; recordings submitted one after the other do
@@ -73,6 +82,9 @@ class Recorder {
     /// Times the dispatches of the following recordings; null stops it. Call before begin().
     void profileWith(Profiler* profiler) { profiler_ = profiler; }
 
+    /// Appends a note of each dispatch recorded from now on; null stops it.
+    void noteDispatches(std::vector<DispatchNote>* notes) { notes_ = notes; }
+
     uint32_t dispatchCount() const { return dispatchCount_; }  ///< of this recording
     uint32_t barrierCount() const { return barrierCount_; }    ///< between its commands; without those at start and end
 
@@ -96,6 +108,8 @@ class Recorder {
     VkBufferView texelOver(const BufferView& view);
     VkDescriptorSet descriptorSet(const Pipeline& pipeline, std::span<const Binding> bindings);
     void separate(std::span<const Binding> bindings, VkPipelineStageFlagBits stage);
+    void note(const Pipeline& pipeline, std::span<const Binding> bindings, std::array<uint32_t, 3> groups,
+              std::string_view label);
     void barrier(VkPipelineStageFlags fromStages, VkAccessFlags from, VkPipelineStageFlags toStages, VkAccessFlags to);
 
     Device& device_;
@@ -115,6 +129,7 @@ class Recorder {
     std::vector<Binding> bindings_;  // of the dispatch being recorded
     Profiler* profiler_ = nullptr;
     CommandList* captured_ = nullptr;
+    std::vector<DispatchNote>* notes_ = nullptr;
     VkPipeline bound_ = VK_NULL_HANDLE;
     std::chrono::steady_clock::time_point submittedAt_;
     uint32_t dispatchCount_ = 0;

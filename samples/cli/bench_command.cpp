@@ -26,6 +26,7 @@ struct BenchArguments {
     std::string format = "md";
     uint32_t prompt = 512, generate = 128, repetitions = 5;
     bool profile = false;
+    bool explain = false;
     bool kernels = false;
     bool calibrate = false;
     int width = 4096, threads = 0;
@@ -67,16 +68,63 @@ void measure(Table& table, const BenchArguments& a, const std::string& test, uin
     table.add({test, fixed(rates[rates.size() / 2], 2), fixed(std::sqrt(square), 2)});
 }
 
-/// Beside csv and json on stdout the profile goes to stderr, so that stdout stays one document.
-void printProfile(vk::Profiler& profiler, const std::string& format) {
+/// Beside csv and json on stdout further tables go to stderr, so that stdout stays one document.
+void printBeside(const Table& table, const std::string& heading, const std::string& format) {
+    const bool markdown = format == "md";
+    std::fputs((markdown ? "\n" + heading + "\n\n" + table.markdown() : table.format(format)).c_str(), markdown ? stdout : stderr);
+}
+
+/// Each kernel's share of the wall time, and what no kernel accounts for: recording, submission, waiting, reading back.
+void printProfile(vk::Profiler& profiler, double wallSeconds, uint32_t tokens, const std::string& format) {
+    const double wallNs = 1e9 * wallSeconds;
     double total = 0;
-    for (const auto& [label, entry] : profiler.entries()) total += entry.totalNs;
     std::vector<std::pair<std::string, vk::Profiler::Entry>> entries(profiler.entries().begin(), profiler.entries().end());
+    for (const auto& [label, entry] : entries) total += entry.totalNs;
     std::sort(entries.begin(), entries.end(), [](const auto& x, const auto& y) { return x.second.totalNs > y.second.totalNs; });
-    Table table({"kernel", "dispatches", "us each", "share"});
-    for (const auto& [label, entry] : entries)
-        table.add({label, std::to_string(entry.count), fixed(1e-3 * entry.totalNs / static_cast<double>(entry.count), 1), fixed(100 * entry.totalNs / total, 1) + " %"});
-    std::fputs((format == "md" ? "\n" + table.markdown() : table.format(format)).c_str(), format == "md" ? stdout : stderr);
+    Table table({"kernel", "dispatches a token", "us each", "us a token", "share of wall time"});
+    const auto add = [&](const std::string& label, const std::string& count, const std::string& each, double ns) {
+        table.add({label, count, each, fixed(1e-3 * ns / tokens, 1), fixed(100 * ns / wallNs, 1) + " %"});
+    };
+    for (const auto& [label, entry] : entries) {
+        const auto count = static_cast<double>(entry.count);
+        add(label, fixed(count / tokens, 1), fixed(1e-3 * entry.totalNs / count, 1), entry.totalNs);
+    }
+    add("outside kernels", "", "", std::max(wallNs - total, 0.0));
+    printBeside(table, "Profile of generation, with timestamps on:", format);
+}
+
+/// How many dispatches a layer takes: the shortest stretch behind `begin` that repeats once a layer; 0 if none does.
+size_t layerPeriod(const std::vector<vk::DispatchNote>& notes, size_t begin, size_t layers) {
+    if (layers < 2) return notes.size() - begin;
+    for (size_t period = 1; begin + period * layers <= notes.size(); ++period) {
+        bool repeats = true;
+        for (size_t i = begin + period; i < begin + period * layers && repeats; ++i) {
+            repeats = notes[i].label == notes[i - period].label && notes[i].readBytes == notes[i - period].readBytes;
+        }
+        if (repeats) return period;
+    }
+    return 0;
+}
+
+/// The dispatches of one token at the end of the context so far; layers that are alike are listed once.
+void printDispatches(model::Session& session, int32_t token, const std::string& format) {
+    std::vector<vk::DispatchNote> notes;
+    session.noteDispatches(&notes);
+    session.forward({&token, 1});
+    session.noteDispatches(nullptr);
+    const auto layers = static_cast<size_t>(session.model().config().layers);
+    size_t begin = 0;
+    while (begin < notes.size() && notes[begin].label == "embedding") ++begin;
+    const size_t period = layerPeriod(notes, begin, layers);
+    Table table({"part", "kernel", "module", "workgroups", "reads", "writes"});
+    for (size_t i = 0; i < notes.size(); ++i) {
+        const bool layer = period > 0 && i >= begin && i < begin + period * layers;
+        if (layer && i >= begin + period) continue;
+        const vk::DispatchNote& note = notes[i];
+        const std::string groups = std::to_string(note.groups[0]) + " x " + std::to_string(note.groups[1]) + " x " + std::to_string(note.groups[2]);
+        table.add({layer ? "each layer" : "", note.label, note.module, groups, humanBytes(note.readBytes), humanBytes(note.writtenBytes)});
+    }
+    printBeside(table, "A token's " + std::to_string(notes.size()) + " dispatches, " + std::to_string(period) + " in each of " + std::to_string(layers) + " layers:", format);
 }
 
 int benchModel(const BenchArguments& a) {
@@ -103,9 +151,13 @@ int benchModel(const BenchArguments& a) {
     if (a.profile && generate > 0) {
         vk::Profiler profiler(device.device());
         session.profileWith(&profiler);
-        decode();
+        const double wall = seconds(decode);
         session.profileWith(nullptr);
-        printProfile(profiler, a.format);
+        printProfile(profiler, wall, generate, a.format);
+    }
+    if (a.explain) {
+        session.reset();
+        printDispatches(session, tokens.front(), a.format);
     }
     return kExitOk;
 }
@@ -136,7 +188,8 @@ void addBenchCommand(CommandLine& line) {
     command.option("-p,--n-prompt", a->prompt, "Tokens of the prompt test (pp); 0: leave it out");
     command.option("-n,--n-gen", a->generate, "Tokens of the generation test (tg); 0: leave it out");
     command.option("-r,--repetitions", a->repetitions, "Runs of each test; the median is printed").range(1, 1000);
-    command.flag("--profile", a->profile, "Also print each kernel's time in generation");
+    command.flag("--profile", a->profile, "Also print each kernel's time in generation, and what no kernel accounts for");
+    command.flag("--explain", a->explain, "Also print the dispatches of a token, with what they read and write");
     command.flag("--kernels", a->kernels, "Measure single kernels instead of a model");
     command.option("--shapes", a->shapes, "With --kernels: OUTPUTSxINPUTS, ...").commas();
     command.option("--rows", a->rows, "With --kernels: tokens at once, M, ...").commas().range(1, 512);

@@ -7,7 +7,10 @@
 #include "kernels/integer_linear.h"
 #include "kernels/mix_hadamard.h"
 #include "kernels/quantise_rows.h"
+#include "kernels/variant.h"
 #include "vk/recorder.h"
+
+#include "shaders/interface/peak.h"
 
 #include <algorithm>
 #include <chrono>
@@ -93,6 +96,8 @@ class Bench {
 
     Table run() {
         measureCopy();
+        fmaPeak_ = measurePeak("fp32 multiply-add", false);
+        integerPeak_ = measurePeak("int32 multiply-add", true);
         for (const KernelShape& shape : options_.shapes) {
             for (const std::string& format : options_.formats) linear(shape, format);
             transforms(shape.inputs);
@@ -111,10 +116,32 @@ class Bench {
         add("copy, read + write", "", humanBytes(bytes), timing, 2 * bytes, 0);
     }
 
-    void add(const std::string& kernel, const std::string& module, const std::string& shape, const Timing& t, uint64_t bytes, double operations) {
+    /// Operations a second of chains of multiply-adds, on every core of the device.
+    double measurePeak(const std::string& name, bool integers) {
+        constexpr uint32_t kGroups = 1024, kRounds = 64;
+        vk::PipelineSpec spec;
+        spec.module = "peak";
+        const uint32_t lanes = kernels::defaultLocalSize(device_);
+        spec.constants = {lanes, integers};
+        spec.pushBytes = sizeof(shaders::PeakPush);
+        spec.bindings = {vk::BindingKind::Storage};
+        const vk::Pipeline& pipeline = library_.get(spec);
+        vk::Arena arena(device_, vk::MemoryIntent::Device, 1u << 20);
+        const vk::BufferView y = arena.allocate(uint64_t{kGroups} * lanes * 4);
+        const Timing timing = watch_.time([&](vk::Recorder& r) {
+            r.dispatch(pipeline, {vk::write(y)}, shaders::PeakPush{kRounds, 3}, {kGroups, 1, 1});
+        });
+        const double operations = 2.0 * kGroups * lanes * kRounds * shaders::kPeakMultiplyAdds;
+        add(name, "peak", "", timing, 0, operations, 0);
+        return operations / timing.median;
+    }
+
+    void add(const std::string& kernel, const std::string& module, const std::string& shape, const Timing& t, uint64_t bytes, double operations,
+             double peak = 0) {
         const double rate = static_cast<double>(bytes) / t.median;
         table_.add({kernel, shape, module, fixed(1e3 * t.median, 3), fixed(1e3 * t.lowest, 3), fixed(1e3 * t.highest, 3), fixed(1e-9 * rate, 2),
-                    fixed(1e-9 * operations / t.median, 1), fixed(100.0 * rate / copyBytesPerSecond_, 1)});
+                    fixed(1e-9 * operations / t.median, 1), fixed(100.0 * rate / copyBytesPerSecond_, 1),
+                    peak > 0 ? fixed(100.0 * operations / t.median / peak, 1) : ""});
     }
 
     vk::BufferView activations(vk::Arena& arena, vk::Uploader& uploader, uint64_t count) {
@@ -167,9 +194,10 @@ class Bench {
     }
 
     void addLinear(const KernelShape& shape, const std::string& name, const std::string& module, uint32_t rows, uint64_t weightBytes, const Timing& t) {
+        const double peak = module.starts_with("integer") ? integerPeak_ : fmaPeak_;
         const uint64_t activationBytes = uint64_t{rows} * (shape.inputs + shape.outputs) * 4;
         add(name, module, "M " + std::to_string(rows) + ", " + std::to_string(shape.outputs) + "x" + std::to_string(shape.inputs), t,
-            weightBytes + activationBytes, 2.0 * rows * shape.outputs * shape.inputs);
+            weightBytes + activationBytes, 2.0 * rows * shape.outputs * shape.inputs, peak);
     }
 
     void transforms(uint32_t inputs) {
@@ -210,10 +238,11 @@ class Bench {
     vk::PipelineLibrary library_;
     Stopwatch watch_;
     double copyBytesPerSecond_ = 1;
+    double fmaPeak_ = 0, integerPeak_ = 0;  ///< operations a second
     std::set<uint32_t> measuredInputs_;
     std::mt19937_64 random_{1};
     std::normal_distribution<float> normal_{0.0f, 1.0f};
-    Table table_{{"kernel", "shape", "module", "ms", "lowest", "highest", "GB/s", "GOP/s", "% of copy"}};
+    Table table_{{"kernel", "shape", "module", "ms", "lowest", "highest", "GB/s", "GOP/s", "% of copy", "% of peak"}};
 };
 
 }  // namespace

@@ -1,6 +1,6 @@
 #pragma once
 // Time, GB/s and GOP/s of single kernels on a device: the linear layers in every format over a list of shapes, the
-// transforms and the activation quantiser, and beside them the device's own copy speed.
+// transforms and the activation quantiser, and beside them the device's own copy speed and its fp32 and int32 multiply-adds.
 
 #include "cli/terminal.h"
 
@@ -31,7 +31,8 @@ struct KernelBenchOptions {
 KernelShape parseKernelShape(const std::string& text);
 
 /// Measures and returns a row an entry: kernel, shape, median ms, its spread, GB/s (weights and activations once each),
-/// GOP/s (2 M N K) and the share of the copy speed. Throws Error(InvalidArgument) for an unknown format.
+/// GOP/s (2 M N K), the share of the copy speed and of the device's
+/// multiply-adds (int32 for integer kernels, fp32 for the others). Throws Error(InvalidArgument) for an unknown format.
 Table benchKernels(vk::Device& device, const KernelBenchOptions& options);
 
 }  // namespace vulcat::cli
