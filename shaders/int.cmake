@@ -1,5 +1,6 @@
 # Integer linear layers and the quantiser that feeds them.
 vulcat_shader(quantise_rows FILE quantise_rows.comp)
+vulcat_shader(quantise_rows_texel FILE quantise_rows.comp DEFINES TEXEL REQUIRES TEXEL)
 
 # Modules <name>_m<rows of a tile>: 1 for one token, 4 for a few, 8 where registers suffice. The tile is a define because
 # SwiftShader unrolls no loop whose bound is a specialisation constant.

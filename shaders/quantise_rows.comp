@@ -8,10 +8,12 @@
 // Buffers   0 x     float [M][K]
 //           1 rows  [M] of {scale bits, zero, sum of codes, 0} and Kp / 4 words of four int8 codes, padding 0
 // Mapping   one workgroup a row; invocations walk the row side by side, then reduce through shared memory.
+// TEXEL     x is a texel buffer, see lib/rows4.glsl.
 // Exact     but for the one division a row, which Vulkan rounds within 2.5 ULP: a code may differ from the CPU's where
 //           x lies that close to a tie.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 #include "interface/quantise_rows.h"
 
 layout(local_size_x_id = 0) in;
@@ -19,7 +21,9 @@ layout(constant_id = 1) const uint FORMAT = kFormatA8;
 const uint LANES = gl_WorkGroupSize.x;
 
 layout(push_constant) uniform Push { QuantiseRowsPush push; };
-layout(set = 0, binding = 0, std430) readonly buffer X { float x[]; };
+layout(constant_id = 2) const bool WIDE = true;  // K is a multiple of 4
+#include "lib/rows4.glsl"
+READ_ROWS(0, X, x)
 layout(set = 0, binding = 1, std430) writeonly buffer Rows { uint rows[]; };
 
 shared vec2 ranges[LANES];
@@ -31,9 +35,10 @@ shared int codeSums[LANES];
 vec2 rowRange(uint row) {
     const uint lane = gl_LocalInvocationID.x;
     vec2 range = vec2(0);
-    for (uint k = lane; k < push.inputs; k += LANES) {
-        const float value = x[row * push.inputs + k];
-        range = vec2(min(range.x, value), max(range.y, value));
+    for (uint i = lane; 4 * i < push.inputs; i += LANES) {
+        const vec4 v = LOAD4(x, row * push.inputs, i, push.inputs);
+        range.x = min(min(min(range.x, v.x), min(v.y, v.z)), v.w);
+        range.y = max(max(max(range.y, v.x), max(v.y, v.z)), v.w);
     }
     ranges[lane] = range;
     barrier();
@@ -53,11 +58,13 @@ void main() {
     int sum = 0;
     for (uint i = lane; i < words; i += LANES) {
         uint word = 0;
-        for (uint j = 0; j < 4; ++j) {
-            const uint k = 4 * i + j;
-            const int code = k < push.inputs ? quantise(quantiser, x[row * push.inputs + k]) : 0;
-            sum += code;
-            word |= (uint(code) & 0xFFu) << (8 * j);
+        if (4 * i < push.inputs) {
+            const vec4 v = LOAD4(x, row * push.inputs, i, push.inputs);
+            [[unroll]] for (uint j = 0; j < 4; ++j) {
+                const int code = WIDE || 4 * i + j < push.inputs ? quantise(quantiser, v[j]) : 0;
+                sum += code;
+                word |= (uint(code) & 0xFFu) << (8 * j);
+            }
         }
         rows[header + 4 + i] = word;
     }

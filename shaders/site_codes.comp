@@ -99,10 +99,11 @@ void loadSource(uint row) {
 const uint OWN = (BLOCK + LANES - 1) / LANES;  // outputs of a block an invocation computes
 
 #ifdef SUBGROUP
-float held[OWN + 1];  // input j of the block is held[j / LANES] of lane j % LANES
+const uint HELD = ((BLOCK + 7) / 8 * 8 + LANES - 1) / LANES;
+float held[HELD + 1];  // input j of the block is held[j / LANES] of lane j % LANES; zeros fill the last word of weights
 
 void holdBlock(uint first, uint size) {
-    [[unroll]] for (uint i = 0; i < OWN; ++i) {
+    [[unroll]] for (uint i = 0; i < HELD; ++i) {
         const uint j = i * LANES + lane;
         held[i] = j < size ? values[first + j] : 0.0;
     }

@@ -146,6 +146,15 @@ TEST_CASE("Hadamard mix: every order to 4096, strides, in place and not") {
             const auto inPlace = gpu.upload(x);
             gpu.run([&](vk::Recorder& recorder) { mix.record(recorder, {inPlace, inPlace, shape.rows}); });
             CHECK_MESSAGE(gpu.readBack<float>(inPlace) == gpu.readBack<float>(y), "in place, order ", shape.order);
+            const auto scratch = gpu.output<float>(x.size());
+            const auto apart = gpu.output<float>(x.size());
+            const auto again = gpu.upload(x);
+            gpu.run([&](vk::Recorder& recorder) {
+                mix.record(recorder, {input, apart, shape.rows, scratch});
+                mix.record(recorder, {again, again, shape.rows, scratch});
+            });
+            CHECK_MESSAGE(gpu.readBack<float>(apart) == gpu.readBack<float>(y), "with scratch, order ", shape.order);
+            CHECK_MESSAGE(gpu.readBack<float>(again) == gpu.readBack<float>(y), "in place with scratch, ", shape.order);
         }
         gpu.clear();
     }

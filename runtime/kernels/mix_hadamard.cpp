@@ -15,7 +15,8 @@
 namespace vulcat::kernels {
 namespace {
 
-constexpr uint32_t kMostBits = 4;  // of a pass: 16 live floats, see mix_hadamard.comp
+constexpr uint32_t kMostBits = 4;         // of a pass: 16 live floats, see mix_hadamard.comp
+constexpr uint32_t kMostBitsOfQuads = 3;  // 8 live vec4
 
 }  // namespace
 
@@ -29,19 +30,21 @@ MixHadamard::MixHadamard(vk::Device& device, vk::PipelineLibrary& library, const
     }
     const bool texel = rowCapabilities(allowed, width).contains(vk::Capability::Texel);
     const uint32_t bits = static_cast<uint32_t>(std::countr_zero(order));
-    const uint32_t count = (bits + kMostBits - 1) / kMostBits;
-    uint32_t done = 0;
-    for (uint32_t i = 0; i < count; ++i) {
+    for (uint32_t done = 0; done < bits;) {
+        const bool quads = (stride << done) % 4 == 0;
+        const uint32_t most = quads ? kMostBitsOfQuads : kMostBits;
         // Even shares: two passes of 8 by 8 beat 16 by 4, whose second pass moves as much for half the work.
-        const uint32_t share = (bits - done + count - i - 1) / (count - i);
+        const uint64_t left = bits - done;
+        const auto share = static_cast<uint32_t>(divideUp(left, divideUp(left, most)));
         vk::PipelineSpec spec;
         spec.module = "mix_hadamard";
-        spec.constants = {localSize_, 1u << share};
+        spec.constants = {localSize_, 1u << share, quads};
         spec.pushBytes = sizeof(shaders::MixHadamardPush);
         spec.bindings.assign(2, vk::BindingKind::Storage);
-        const float scale = i + 1 == count ? static_cast<float>(1 / std::sqrt(static_cast<double>(order))) : 1.0f;
-        passes_.push_back({&library.get(spec), nullptr, 1u << share, stride << done, scale});
-        if (texel && i == 0) {  // later passes work in place, where a texel buffer would read what others write
+        const float scale =
+            done + share == bits ? static_cast<float>(1 / std::sqrt(static_cast<double>(order))) : 1.0f;
+        passes_.push_back({&library.get(spec), nullptr, 1u << share, stride << done, quads ? 4u : 1u, scale});
+        if (texel) {
             spec.module = "mix_hadamard_texel";
             spec.bindings[0] = vk::BindingKind::UniformTexel;
             passes_.back().texelPipeline = &library.get(spec);
@@ -53,21 +56,30 @@ MixHadamard::MixHadamard(vk::Device& device, vk::PipelineLibrary& library, const
 void MixHadamard::record(vk::Recorder& recorder, const Args& args) const {
     const vk::BufferView y = floatRows(args.y, args.rows, width_);
     vk::BufferView from = floatRows(args.x, args.rows, width_);
-    const bool inPlace = from.buffer == y.buffer && from.offset == y.offset;
-    for (const Pass& pass : passes_) {
+    const vk::BufferView scratch =
+        args.scratch.size == 0 ? vk::BufferView{} : floatRows(args.scratch, args.rows, width_);
+    const auto same = [](const vk::BufferView& a, const vk::BufferView& b) {
+        return a.buffer == b.buffer && a.offset == b.offset;
+    };
+    for (size_t i = 0; i < passes_.size(); ++i) {
+        const Pass& pass = passes_[i];
+        // The last pass ends in y, those before it alternate; without scratch, or where they would meet x, in place.
+        const bool toScratch = scratch.size != 0 && (passes_.size() - i) % 2 == 0;
+        const vk::BufferView to = toScratch ? scratch : y;
         shaders::MixHadamardPush push{};
         push.rows = args.rows;
         push.width = width_;
         push.stride = pass.stride;
         push.scale = pass.scale;
-        const bool same = inPlace || &pass != &passes_.front();
-        const vk::Pipeline& pipeline = same || pass.texelPipeline == nullptr ? *pass.pipeline : *pass.texelPipeline;
+        const bool inPlace = same(from, to);
+        const vk::Pipeline& pipeline = inPlace || pass.texelPipeline == nullptr ? *pass.pipeline : *pass.texelPipeline;
         recorder.dispatch(pipeline,
-                          {same ? vk::readWrite(from) : vk::read(from), same ? vk::readWrite(y) : vk::write(y)}, push,
-                          {gridSize(device_, 0, divideUp(width_ / pass.radix, uint64_t{localSize_} * 4)),
+                          {inPlace ? vk::readWrite(from) : vk::read(from), inPlace ? vk::readWrite(to) : vk::write(to)},
+                          push,
+                          {gridSize(device_, 0, divideUp(width_ / (pass.radix * pass.step), uint64_t{localSize_} * 4)),
                            gridSize(device_, 1, args.rows), 1},
                           "mix_hadamard");
-        from = y;
+        from = to;
     }
 }
 

@@ -18,6 +18,9 @@ class MixHadamard {
         vk::BufferView x;  ///< [rows, width] float32
         vk::BufferView y;  ///< [rows, width] float32, written; either the same view as x or not overlapping it
         uint32_t rows = 0;
+        /// Room for [rows, width] float32 apart from x and y, for passes that then need not work in place (which no
+        /// texel buffer can); may be empty.
+        vk::BufferView scratch = {};
     };
 
     /// order: a power of two >= 2; order * stride divides width.
@@ -29,9 +32,10 @@ class MixHadamard {
   private:
     struct Pass {
         const vk::Pipeline* pipeline = nullptr;
-        const vk::Pipeline* texelPipeline = nullptr;  ///< for x and y apart; may be null
+        const vk::Pipeline* texelPipeline = nullptr;  ///< for passes out of place; may be null
         uint32_t radix = 0;
         uint32_t stride = 0;
+        uint32_t step = 1;  ///< neighbours an invocation takes at once: 4 where the stride allows it
         float scale = 1;
     };
 

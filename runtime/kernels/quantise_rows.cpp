@@ -12,14 +12,20 @@
 namespace vulcat::kernels {
 namespace {
 
+constexpr Variant kQuantiseVariants[] = {
+    {"quantise_rows", {}, 0},
+    {"quantise_rows_texel", {vk::Capability::Texel}, 1},
+};
+
 const vk::Pipeline& quantisePipeline(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
-                                     const ActivationFormat& format) {
-    static constexpr Variant kVariants[] = {{"quantise_rows", {}, 0}};
+                                     const ActivationFormat& format, bool wide) {
+    const Variant& variant = choose(kQuantiseVariants, wide ? allowed : vk::CapabilitySet{});
     vk::PipelineSpec spec;
-    spec.module = choose(kVariants, allowed).module;
-    spec.constants = {defaultLocalSize(device), formatConstant(format)};
+    spec.module = variant.module;
+    spec.constants = {defaultLocalSize(device), formatConstant(format), wide};
     spec.pushBytes = sizeof(shaders::QuantiseRowsPush);
-    spec.bindings = {vk::BindingKind::Storage, vk::BindingKind::Storage};
+    const bool texel = variant.required.contains(vk::Capability::Texel);
+    spec.bindings = {texel ? vk::BindingKind::UniformTexel : vk::BindingKind::Storage, vk::BindingKind::Storage};
     return library.get(spec);
 }
 
@@ -49,7 +55,9 @@ QuantisedRows::QuantisedRows(vk::Device& device, const vk::CapabilitySet& allowe
 
 QuantiseRows::QuantiseRows(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
                            const ActivationFormat& format)
-    : device_(device), pipeline_(quantisePipeline(device, library, allowed, format)) {}
+    : device_(device),
+      wide_(quantisePipeline(device, library, allowed, format, true)),
+      narrow_(quantisePipeline(device, library, allowed, format, false)) {}
 
 void QuantiseRows::record(vk::Recorder& recorder, const Args& args) const {
     if (args.rows == 0 || args.rows > args.out.rows()) {
@@ -61,7 +69,7 @@ void QuantiseRows::record(vk::Recorder& recorder, const Args& args) const {
     const vk::BufferView x = args.x.part(0, uint64_t{args.rows} * inputs * sizeof(float));
     const vk::BufferView out = args.out.storage().part(0, QuantisedRows::sizeBytes(args.rows, inputs));
     for (uint32_t first = 0; first < args.rows; first += std::min(most, args.rows - first)) {
-        recorder.dispatch(pipeline_, {vk::read(x), vk::write(out)}, shaders::QuantiseRowsPush{first, inputs},
+        recorder.dispatch(inputs % 4 == 0 ? wide_ : narrow_, {vk::read(x), vk::write(out)}, shaders::QuantiseRowsPush{first, inputs},
                           {std::min(most, args.rows - first), 1, 1}, "quantise_rows");
     }
 }

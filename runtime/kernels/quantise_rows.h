@@ -64,7 +64,8 @@ class QuantiseRows {
 
   private:
     const vk::Device& device_;
-    const vk::Pipeline& pipeline_;
+    const vk::Pipeline& wide_;    // for K that is a multiple of 4
+    const vk::Pipeline& narrow_;  // for any other
 };
 
 }  // namespace vulcat::kernels

@@ -84,7 +84,7 @@ SiteInput TransformSite::record(vk::Recorder& recorder, const vk::BufferView& x,
     if (mixHadamard_) {
         // In place, but for the site's own input: that is the caller's.
         const vk::BufferView target = blocks_ || mixCore_ ? current : first;
-        mixHadamard_->record(recorder, {current, target, rows});
+        mixHadamard_->record(recorder, {current, target, rows, blocks_ && mixCore_ ? first : second});
         current = target;
     }
     if (!quantise_) return {current, nullptr};
