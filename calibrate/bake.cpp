@@ -34,13 +34,15 @@ constexpr const char* kCompanions[] = {"generation_config.json",
                                        "USE_POLICY.md"};
 
 nlohmann::ordered_json siteJson(const format::SiteRecipe& recipe) {
-    return {{"weight_bits", recipe.weightBits},
-            {"group_size", recipe.groupSize},
-            {"activation_bits", recipe.activationBits},
-            {"activation_symmetric", recipe.activationSymmetric},
-            {"block", recipe.block},
-            {"mix_order", recipe.mixOrder},
-            {"mix_stride", recipe.mixStride}};
+    nlohmann::ordered_json json = {{"weight_bits", recipe.weightBits},
+                                   {"group_size", recipe.groupSize},
+                                   {"activation_bits", recipe.activationBits},
+                                   {"activation_symmetric", recipe.activationSymmetric},
+                                   {"block", recipe.block},
+                                   {"mix_order", recipe.mixOrder},
+                                   {"mix_stride", recipe.mixStride}};
+    if (recipe.coded) json["coded"] = true;
+    return json;
 }
 
 void writeConfig(const fs::path& folder, const OutputParts& parts, const Report& report) {
@@ -79,6 +81,10 @@ uint64_t writeModel(const fs::path& file, const OutputParts& parts, const std::f
     return static_cast<uint64_t>(fs::file_size(file));
 }
 
+uint64_t codedBytes(const format::QuantisedMatrix& matrix) {
+    return matrix.coded ? format::entropyCoded(matrix).size() : 0;
+}
+
 }  // namespace
 
 void writeLayer(const fs::path& file, std::span<const BakedSite> sites) {
@@ -87,17 +93,38 @@ void writeLayer(const fs::path& file, std::span<const BakedSite> sites) {
         specs.insert(specs.end(), more.begin(), more.end());
     };
     for (const BakedSite& baked : sites) {
-        if (baked.site.transform) append(format::transformSpecs(baked.name, *baked.site.transform));
+        if (baked.site->transform) append(format::transformSpecs(baked.name, *baked.site->transform));
         for (size_t i = 0; i < baked.prefixes.size(); ++i)
-            append(format::quantisedMatrixSpecs(baked.prefixes[i], *baked.site.linears[i].codes));
+            append(format::quantisedMatrixSpecs(baked.prefixes[i], *baked.site->linears[i].codes,
+                                                codedBytes(*baked.site->linears[i].codes)));
     }
     format::SafetensorsWriter writer(file, std::move(specs));
     for (const BakedSite& baked : sites) {
-        if (baked.site.transform) format::writeTransform(writer, baked.name, *baked.site.transform);
+        if (baked.site->transform) format::writeTransform(writer, baked.name, *baked.site->transform);
         for (size_t i = 0; i < baked.prefixes.size(); ++i)
-            format::writeQuantisedMatrix(writer, baked.prefixes[i], *baked.site.linears[i].codes);
+            format::writeQuantisedMatrix(writer, baked.prefixes[i], *baked.site->linears[i].codes);
     }
     writer.finish();
+}
+
+void readLayer(const fs::path& file, const format::ModelConfig& config, int index,
+               std::span<const format::SiteRecipe> recipes, Layer& layer) {
+    const format::TensorStore store(file);
+    for (SiteKind kind : format::kSites) {
+        Site& site = layer.site(kind);
+        site.recipe = recipes[static_cast<size_t>(kind)];
+        const std::string name = format::siteName(index, kind);
+        site.transform.reset();
+        if (site.recipe.block > 0 || site.recipe.mixOrder > 1)
+            site.transform = format::readTransform(store, name, site.recipe, format::siteWidth(config, kind));
+        const std::vector<format::LinearInfo> linears = format::siteLinears(config, index, kind);
+        for (size_t i = 0; i < linears.size(); ++i) {
+            site.linears[i].codes = format::readQuantisedMatrix(
+                store, linears[i].prefix, linears[i].rows, linears[i].columns, site.recipe.weightBits,
+                static_cast<uint64_t>(site.recipe.groupSize), site.recipe.coded);
+            site.linears[i].weight.resize(0, 0);
+        }
+    }
 }
 
 void writeOutput(const fs::path& folder, const OutputParts& parts, Report& report, const std::function<void()>& check) {

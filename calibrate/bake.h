@@ -1,8 +1,8 @@
 #pragma once
 // The bytes of a calibrated folder: one file a layer while work goes on, then the folder itself.
 
+#include "calibrate/decoder.h"
 #include "calibrate/report.h"
-#include "calibrate/site.h"
 
 #include "format/names.h"
 #include "format/safetensors.h"
@@ -23,11 +23,16 @@ namespace vulcat::calibrate {
 struct BakedSite {
     std::string name;                   ///< see format/names.h
     std::vector<std::string> prefixes;  ///< of the linears, in the order of site.linears
-    Site site;
+    const Site* site = nullptr;
 };
 
 /// Writes codes, scales, code sums and transforms of a layer as one safetensors file, atomically.
 void writeLayer(const std::filesystem::path& file, std::span<const BakedSite> sites);
+
+/// Gives a layer of the float model the codes and transforms that writeLayer() wrote; norms and biases stay. `recipes`
+/// by SiteKind. Errors: InvalidFile.
+void readLayer(const std::filesystem::path& file, const format::ModelConfig& config, int index,
+               std::span<const format::SiteRecipe> recipes, Layer& layer);
 
 /// What of the source goes into the output as it is, and what is new.
 struct OutputParts {

@@ -1,14 +1,15 @@
 #include "calibrate/calibrate.h"
 
 #include "calibrate/bake.h"
+#include "calibrate/bit_plan.h"
+#include "calibrate/coded_site.h"
 #include "calibrate/decoder.h"
 #include "calibrate/fingerprint.h"
+#include "calibrate/hidden_order.h"
+#include "calibrate/observe.h"
 #include "calibrate/parallel.h"
 #include "calibrate/plan.h"
-#include "calibrate/rounding.h"
-#include "calibrate/sqnr.h"
-#include "calibrate/statistics.h"
-#include "calibrate/transforms.h"
+#include "calibrate/site_work.h"
 #include "calibrate/work_folder.h"
 
 #include "text/tokenizer.h"
@@ -16,6 +17,8 @@
 #include "base/error.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -25,12 +28,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// What passed one site of the present layer.
-struct SiteInputs {
-    SecondMoments moments;
-    Matrix rows;  ///< the kept rows, [R, K]
-};
-
 /// One calibration, from the opened inputs to the finished folder.
 class Run {
   public:
@@ -39,11 +36,12 @@ class Run {
 
   private:
     void checkStop(size_t layer) const;
-    void forwardOnly(size_t layer);
-    std::vector<SiteInputs> observe(size_t index, const Layer& layer);
+    std::vector<format::SiteRecipe> recipesOf(const std::vector<SiteReport>& sites) const;
+    void passFinished(size_t layer);
     void calibrateLayer(size_t index);
-    BakedSite bakeSite(size_t index, SiteKind kind, Site& floats, const SiteInputs& inputs, SiteReport& report) const;
-    SiteTransform buildTransform(const SiteInputs& inputs, const SecondMoments& weightMoments) const;
+    CalibrateOptions siteOptions(size_t layer, SiteKind kind, const std::vector<SiteReport>& layerSoFar) const;
+    void tellPlan(size_t layer, SiteKind kind, SiteReport& report) const;
+    void leave(size_t index, Stream&& ahead, const Layer& quantised);
     void writeAll(Report& report);
 
     const CalibrateOptions& options_;
@@ -51,14 +49,16 @@ class Run {
     Decoder decoder_;
     int threads_;
     std::vector<Sequence> sequences_;
-    std::vector<uint64_t> firstRow_;  ///< of each sequence among all tokens, and their number at the end
-    std::vector<uint64_t> keptRows_;
     nlohmann::json recipe_;
     std::string fingerprint_;
     WorkFolder work_;
     ProgressMeter meter_;
     uint64_t siteUnits_;
-    std::vector<Matrix> hidden_;
+    size_t layer_ = 0;  ///< that is being worked on
+    Observer observer_;
+    std::vector<SiteBits> bits_;  ///< of all sites, where there is a target
+    std::optional<Stream> floats_;
+    std::optional<Stream> quantised_;  ///< only where rounding heeds it
 };
 
 std::vector<Sequence> readInputs(const CalibrateOptions& options, const Decoder& decoder) {
@@ -72,25 +72,21 @@ std::vector<Sequence> readInputs(const CalibrateOptions& options, const Decoder&
     return readSequences(options.texts, text::Tokenizer(options.modelDir), decoder.config().maxPositions);
 }
 
-std::vector<uint64_t> rowOffsets(const std::vector<Sequence>& sequences) {
-    std::vector<uint64_t> offsets{0};
-    for (const Sequence& sequence : sequences) offsets.push_back(offsets.back() + sequence.size());
-    return offsets;
-}
-
 Run::Run(const CalibrateOptions& options, const Progress& progress)
     : options_(options),
       decoder_(options.modelDir),
       threads_(threadCount(options.threads)),
       sequences_(readInputs(options, decoder_)),
-      firstRow_(rowOffsets(sequences_)),
-      keptRows_(chooseRows(firstRow_.back(), kKeptRows, options.seed)),
       recipe_(recipeJson(options)),
       fingerprint_(fingerprint(recipe_, options.seed, decoder_.tensors(), sequences_)),
       work_(options.outDir, fingerprint_, options.overwrite),
       meter_(progress, 0),
-      siteUnits_(std::max<uint64_t>(1, sequences_.size() / 4)) {
-    const uint64_t layerUnits = sequences_.size() + 4 * siteUnits_;
+      siteUnits_(std::max<uint64_t>(1, sequences_.size() / 4)),
+      observer_(
+          options, decoder_.config(), sequences_, threads_, [this] { checkStop(layer_); },
+          [this](size_t sequences) { meter_.advance(sequences); }) {
+    const uint64_t passes = heedsStream(options) ? 6 : 1;
+    const uint64_t layerUnits = passes * sequences_.size() + 4 * siteUnits_;
     meter_ = ProgressMeter(progress, static_cast<uint64_t>(decoder_.config().layers) * layerUnits);
 }
 
@@ -101,140 +97,120 @@ void Run::checkStop(size_t layer) const {
                                        " layers; the same command goes on from there");
 }
 
-void Run::forwardOnly(size_t layer) {
+std::vector<format::SiteRecipe> Run::recipesOf(const std::vector<SiteReport>& sites) const {
+    std::vector<format::SiteRecipe> recipes;
+    for (const SiteReport& site : sites) recipes.push_back(siteRecipe(options_, site));
+    return recipes;
+}
+
+/// A layer that an earlier run finished.
+void Run::passFinished(size_t layer) {
     const Layer floats = decoder_.layer(static_cast<int>(layer));
-    parallelFor(hidden_.size(), threads_, [&](size_t s) {
+    Layer baked;
+    if (quantised_) {
+        baked = floats;
+        readLayer(work_.layerFile(layer), decoder_.config(), static_cast<int>(layer), recipesOf(work_.layers()[layer]),
+                  baked);
+    }
+    parallelFor(sequences_.size(), threads_, [&](size_t s) {
         checkStop(layer);
-        decoder_.run(floats, hidden_[s]);
+        floats_->run(floats, s);
+        if (quantised_) quantised_->run(baked, s);
     });
-    meter_.skip(4 * siteUnits_);
+    const uint64_t passes = heedsStream(options_) ? 5 : 0;
+    meter_.skip(4 * siteUnits_ + passes * sequences_.size());
     meter_.advance(sequences_.size());
 }
 
-std::vector<SiteInputs> Run::observe(size_t index, const Layer& layer) {
-    const auto emptyMoments = [&](SiteKind kind) {
-        const auto width = static_cast<Eigen::Index>(format::siteWidth(decoder_.config(), kind));
-        return SecondMoments(width, momentBlock(options_, width));
+void Run::leave(size_t index, Stream&& ahead, const Layer& quantised) {
+    *floats_ = std::move(ahead);
+    parallelFor(sequences_.size(), threads_, [&](size_t s) {
+        checkStop(index);
+        quantised_->leave(quantised, s);
+    });
+    meter_.advance(sequences_.size());
+}
+
+/// The options with the bits that this site gets.
+CalibrateOptions Run::siteOptions(size_t layer, SiteKind kind, const std::vector<SiteReport>& layerSoFar) const {
+    CalibrateOptions options = options_;
+    if (!bits_.empty() && bits_[layer * format::kSites.size() + static_cast<size_t>(kind)].weightBits == 8) {
+        options.weightBits = 8;
+        options.activationBits = std::max(options.activationBits, 8);
+    }
+    if (options.rounding != Rounding::WaterSic) return options;
+    double all = 0, done = 0, bits = 0;
+    for (SiteKind site : format::kSites)
+        for (const format::LinearInfo& linear : format::siteLinears(decoder_.config(), 0, site))
+            all += static_cast<double>(linear.rows * linear.columns) * decoder_.config().layers;
+    const auto count = [&](const std::vector<SiteReport>& sites) {
+        for (const SiteReport& site : sites) {
+            const double weights = static_cast<double>(site.inputs) * site.outputs;
+            done += weights;
+            bits += weights * site.bitsPerWeight;
+        }
     };
-    std::vector<SiteInputs> sites;
-    for (SiteKind kind : format::kSites) {
-        SecondMoments moments = emptyMoments(kind);
-        const Eigen::Index width = moments.width();
-        sites.push_back({std::move(moments), Matrix(static_cast<Eigen::Index>(keptRows_.size()), width)});
-    }
-    // Sequences run in waves of one a thread; their sums are merged in the order of the sequences, so that the total
-    // does not depend on how many threads there are.
-    const auto wave = static_cast<size_t>(threads_);
-    for (size_t first = 0; first < hidden_.size(); first += wave) {
-        const size_t count = std::min(wave, hidden_.size() - first);
-        std::vector<std::vector<SecondMoments>> sums(count);
-        parallelFor(count, threads_, [&](size_t i) {
-            checkStop(index);
-            for (SiteKind kind : format::kSites) sums[i].push_back(emptyMoments(kind));
-            const size_t s = first + i;
-            decoder_.run(layer, hidden_[s], [&](SiteKind kind, const Matrix& x) {
-                const auto site = static_cast<size_t>(kind);
-                // First tokens often carry a few huge activations that no other token has; as one direction in the sums
-                // they would steer a transform that serves every token.
-                sums[i][site].add(x.bottomRows(x.rows() - 1));
-                const auto begin = std::lower_bound(keptRows_.begin(), keptRows_.end(), firstRow_[s]);
-                for (auto row = begin; row != keptRows_.end() && *row < firstRow_[s + 1]; ++row)
-                    sites[site].rows.row(row - keptRows_.begin()) =
-                        x.row(static_cast<Eigen::Index>(*row - firstRow_[s]));
-            });
-        });
-        for (const auto& partial : sums)
-            for (size_t site = 0; site < sites.size(); ++site) sites[site].moments.add(partial[site]);
-        meter_.advance(count);
-    }
-    return sites;
+    for (const std::vector<SiteReport>& sites : work_.layers()) count(sites);
+    count(layerSoFar);
+    options.rate = remainingRate(options.rate, all, done, bits);
+    return options;
 }
 
-SiteTransform Run::buildTransform(const SiteInputs& inputs, const SecondMoments& weightMoments) const {
-    switch (options_.transform) {
-        case TransformKind::None:
-            break;
-        case TransformKind::Hadamard:
-            return hadamardTransform(inputs.moments.width());
-        case TransformKind::Cat:
-            return catTransform(inputs.moments, weightMoments, options_.block, Damping{}, threads_);
-    }
-    return {};
-}
-
-/// The quantised form of linears that were transformed already. `rows` are inputs before the transform.
-Site quantise(const CalibrateOptions& options, const std::vector<Linear>& floats,
-              const std::vector<Matrix>& transformed, const std::optional<format::Transform>& transform,
-              const Matrix& rows, int threads) {
-    const std::vector<float> energy = relativeMeanSquares(transform ? applyTransform(*transform, rows) : rows);
-    Site site;
-    site.recipe = siteRecipe(options, transform);
-    site.transform = transform;
-    for (size_t i = 0; i < floats.size(); ++i) {
-        Linear linear;
-        linear.bias = floats[i].bias;
-        linear.codes =
-            roundWeights(transformed[i], options.weightBits, options.groupSize, options.scales, threads, energy);
-        site.linears.push_back(std::move(linear));
-    }
-    return site;
-}
-
-BakedSite Run::bakeSite(size_t index, SiteKind kind, Site& floats, const SiteInputs& inputs, SiteReport& report) const {
-    BakedSite baked;
-    baked.name = format::siteName(static_cast<int>(index), kind);
-    for (const format::LinearInfo& info : format::siteLinears(decoder_.config(), static_cast<int>(index), kind))
-        baked.prefixes.push_back(info.prefix);
-    SecondMoments weightMoments(inputs.moments.width(), inputs.moments.block());
-    std::vector<Matrix> plain;
-    for (const Linear& linear : floats.linears) {
-        weightMoments.add(linear.weight);
-        plain.push_back(linear.weight);
-        report.outputs += static_cast<int>(linear.outputs());
-    }
-    SiteTransform transform = buildTransform(inputs, weightMoments);
-    report.site = baked.name;
-    report.inputs = static_cast<int>(inputs.moments.width());
-    report.notes = std::move(transform.notes);
-    report.before = judgeSite(quantise(options_, floats.linears, plain, std::nullopt, inputs.rows, threads_),
-                              floats.linears, plain, inputs.rows);
-    report.after = report.before;
-    if (transform.stored) {
-        std::vector<Matrix> transformed = std::move(plain);
-        for (Matrix& weight : transformed) weight = transformWeights(*transform.stored, weight, threads_);
-        baked.site = quantise(options_, floats.linears, transformed, transform.stored, inputs.rows, threads_);
-        report.after = judgeSite(baked.site, floats.linears, transformed, inputs.rows);
-        if (report.after.measured < report.before.measured)
-            report.notes.push_back("the transform did not help here: measured SQNR fell");
-    } else {
-        baked.site = quantise(options_, floats.linears, plain, std::nullopt, inputs.rows, threads_);
-    }
-    report.block = baked.site.recipe.block;
-    report.mixOrder = baked.site.recipe.mixOrder;
-    const double signal = meanSignal(floats.linears, inputs.rows);
-    report.attainableBlock = attainableAlignment(inputs.moments, weightMoments, options_.block, signal, threads_);
-    if (inputs.moments.whole())
-        report.attainable = attainableAlignment(inputs.moments, weightMoments, 0, signal, threads_);
-    return baked;
+void Run::tellPlan(size_t layer, SiteKind kind, SiteReport& report) const {
+    if (bits_.empty()) return;
+    const SiteBits& plan = bits_[layer * format::kSites.size() + static_cast<size_t>(kind)];
+    if (plan.weightBits != 8) return;
+    char text[160];
+    std::snprintf(text, sizeof text,
+                  "8 bits: tried with 4 the site kept %.1f dB, among the lowest of the model, and the target of %.2f "
+                  "bits a weight has room for it",
+                  plan.sqnr, *options_.targetBits);
+    report.notes.emplace_back(text);
 }
 
 void Run::calibrateLayer(size_t index) {
     const std::string name = "layer " + std::to_string(index + 1) + " of " + std::to_string(decoder_.config().layers);
+    const bool heeds = heedsStream(options_);
     Layer layer = decoder_.layer(static_cast<int>(index));
     meter_.stage(name + ": statistics");
-    const std::vector<SiteInputs> inputs = observe(index, layer);
+    // Where a second stream goes along, both are led through the sites together later; the float stream then goes on
+    // from here, as it does in a run that was interrupted.
+    std::optional<Stream> ahead;
+    if (heeds) ahead.emplace(*floats_);
+    std::vector<SiteInputs> inputs = observer_.throughLayer(layer, ahead ? *ahead : *floats_);
+    Layer quantised;
+    quantised.attentionNorm = layer.attentionNorm;
+    quantised.mlpNorm = layer.mlpNorm;
+    std::vector<std::string> orderNotes;
+    const std::optional<HiddenOrder> order =
+        orderHidden(options_, layer, inputs[static_cast<size_t>(SiteKind::Down)], threads_, orderNotes);
     std::vector<BakedSite> baked;
     std::vector<SiteReport> reports;
     for (SiteKind kind : format::kSites) {
         checkStop(index);
         meter_.stage(name + ": " + std::string(format::siteSuffix(kind)));
-        SiteReport report;
-        Site& floats = layer.site(kind);
-        baked.push_back(bakeSite(index, kind, floats, inputs[static_cast<size_t>(kind)], report));
-        floats = {};  // its floats are not needed any more
+        BakedSite bake{format::siteName(static_cast<int>(index), kind), {}, &quantised.site(kind)};
+        for (const format::LinearInfo& info : format::siteLinears(decoder_.config(), static_cast<int>(index), kind))
+            bake.prefixes.push_back(info.prefix);
+        SiteWork work(siteOptions(index, kind, reports), layer.site(kind), inputs[static_cast<size_t>(kind)], threads_);
+        InputMoments moments;
+        if (heeds) moments = observer_.atSite(kind, {*floats_, layer, *quantised_, quantised}, work.transform());
+        SiteReport report = work.finish(moments, quantised.site(kind));
+        report.site = bake.name;
+        tellPlan(index, kind, report);
+        if (kind == SiteKind::Down) {
+            report.notes.insert(report.notes.end(), orderNotes.begin(), orderNotes.end());
+            if (order) {
+                report.permutation = nameOf(options_.permute);
+                report.heaviestBlockBefore = order->heaviestBefore;
+                report.heaviestBlockAfter = order->heaviestAfter;
+            }
+        }
         reports.push_back(std::move(report));
+        baked.push_back(std::move(bake));
         meter_.advance(siteUnits_);
     }
+    if (heeds) leave(index, std::move(*ahead), quantised);
     writeLayer(work_.layerFile(index), baked);
     work_.commitLayer(std::move(reports));
 }
@@ -245,13 +221,9 @@ void Run::writeAll(Report& report) {
     const auto layers = static_cast<size_t>(decoder_.config().layers);
     for (size_t l = 0; l < work_.layers().size(); ++l) {
         parts.layerFiles.push_back(work_.layerFile(l));
+        const std::vector<format::SiteRecipe> recipes = recipesOf(work_.layers()[l]);
         for (size_t k = 0; k < format::kSites.size(); ++k) {
-            const SiteReport& site = work_.layers()[l][k];
-            format::SiteRecipe recipe = siteRecipe(options_, std::nullopt);
-            recipe.block = site.block;
-            recipe.mixOrder = site.mixOrder;
-            recipe.mixStride = site.mixOrder > 1 ? site.inputs / site.mixOrder : 1;
-            parts.sites[site.site] = recipe;
+            parts.sites[work_.layers()[l][k].site] = recipes[k];
             for (const auto& info : format::siteLinears(decoder_.config(), static_cast<int>(l), format::kSites[k]))
                 parts.replaced.push_back(info.prefix + ".weight");
         }
@@ -263,7 +235,7 @@ void Run::writeAll(Report& report) {
 Report Run::execute() {
     Report report;
     report.recipe = recipe_;
-    report.tokens = firstRow_.back();
+    report.tokens = observer_.tokens();
     report.sequences = sequences_.size();
     report.fingerprint = fingerprint_;
     const auto layers = static_cast<size_t>(decoder_.config().layers);
@@ -271,13 +243,16 @@ Report Run::execute() {
     report.resumed = done > 0 || work_.outputComplete();
     if (!work_.outputComplete()) {
         if (options_.weightBits != 16 && done < layers) {
-            for (const Sequence& sequence : sequences_) hidden_.push_back(decoder_.embed(sequence));
-            for (size_t l = 0; l < layers; ++l) {
-                if (l < done) {
-                    meter_.stage("layer " + std::to_string(l + 1) + " of " + std::to_string(layers) + ": done before");
-                    forwardOnly(l);
+            if (options_.targetBits) bits_ = planBits(options_, decoder_, sequences_, threads_);
+            floats_.emplace(decoder_, sequences_);
+            if (heedsStream(options_)) quantised_.emplace(*floats_);
+            for (layer_ = 0; layer_ < layers; ++layer_) {
+                if (layer_ < done) {
+                    meter_.stage("layer " + std::to_string(layer_ + 1) + " of " + std::to_string(layers) +
+                                 ": done before");
+                    passFinished(layer_);
                 } else {
-                    calibrateLayer(l);
+                    calibrateLayer(layer_);
                 }
             }
         }

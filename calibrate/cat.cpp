@@ -31,8 +31,8 @@ double alignmentRoots(const MatrixD& sx, const MatrixD& sw) {
     return spectrum(0.5 * (middle + middle.transpose())).array().max(0.0).sqrt().sum();
 }
 
-MatrixD alignmentTransform(const MatrixD& sx, const MatrixD& sw, double meanX, double meanW, const Damping& damping,
-                           std::vector<std::string>& notes) {
+MatrixD alignmentTransform(const MatrixD& sx, const MatrixD& sw, double meanX, double meanW,
+                           const AlignmentDamping& damping, std::vector<std::string>& notes) {
     const Eigen::Index n = sx.rows();
     if (!(meanX > 0.0) || !(meanW > 0.0)) {
         notes.push_back(meanX > 0.0 ? "all weights are zero: block left as it is"

@@ -21,7 +21,7 @@ double alignmentRoots(const MatrixD& sx, const MatrixD& sw);
 
 /// How strongly the diagonals are raised, as a share of a block's mean diagonal: enough to carry directions that few
 /// tokens or few weight rows show, at a cost below 0.1 dB where there are plenty.
-struct Damping {
+struct AlignmentDamping {
     double x = 1e-2;
     double w = 1e-3;
 };
@@ -30,7 +30,7 @@ struct Damping {
 /// tr(M Sx M^T) tr(M^-T Sw M^-1) and so maximises alignment. Blocks keep their relative scales, which the optimum over
 /// all blocks needs. `meanX` and `meanW` are the mean diagonals of the whole site; they give a dead block (all zero)
 /// its damping. Never fails on finite input: what it had to do about degenerate input is added to `notes`.
-MatrixD alignmentTransform(const MatrixD& sx, const MatrixD& sw, double meanX, double meanW, const Damping& damping,
-                           std::vector<std::string>& notes);
+MatrixD alignmentTransform(const MatrixD& sx, const MatrixD& sw, double meanX, double meanW,
+                           const AlignmentDamping& damping, std::vector<std::string>& notes);
 
 }  // namespace vulcat::calibrate

@@ -68,7 +68,7 @@ Linear readLinear(const format::TensorStore& store, const format::LinearInfo& in
         linear.weight = readMatrix(store, info.prefix + ".weight", info.rows, info.columns);
     else
         linear.codes = format::readQuantisedMatrix(store, info.prefix, info.rows, info.columns, recipe.weightBits,
-                                                   static_cast<uint64_t>(recipe.groupSize));
+                                                   static_cast<uint64_t>(recipe.groupSize), recipe.coded);
     if (info.bias) linear.bias = readVector(store, info.prefix + ".bias");
     return linear;
 }
@@ -163,21 +163,37 @@ void Decoder::attend(const Matrix& q, const Matrix& k, const Matrix& v, Matrix& 
     }
 }
 
+Matrix Decoder::attentionInput(const Layer& layer, const Matrix& hidden) const {
+    return rmsNorm(hidden, layer.attentionNorm, config_.rmsNormEps);
+}
+
+Matrix Decoder::mlpInput(const Layer& layer, const Matrix& hidden) const {
+    return rmsNorm(hidden, layer.mlpNorm, config_.rmsNormEps);
+}
+
+Matrix Decoder::attention(std::vector<Matrix> qkv) const {
+    rotate(qkv[0], config_.heads);
+    rotate(qkv[1], config_.kvHeads);
+    Matrix out;
+    attend(qkv[0], qkv[1], qkv[2], out);
+    return out;
+}
+
+Matrix Decoder::gated(std::vector<Matrix> gateUp) {
+    const auto gate = gateUp[0].array();
+    gateUp[1].array() *= gate / ((-gate).exp() + 1.0f);
+    return std::move(gateUp[1]);
+}
+
 void Decoder::run(const Layer& layer, Matrix& hidden, const SiteObserver& observer) const {
     const auto linears = [&](SiteKind kind, const Matrix& x) {
         if (observer) observer(kind, x);
         return apply(layer.site(kind), x);
     };
-    std::vector<Matrix> qkv = linears(SiteKind::Qkv, rmsNorm(hidden, layer.attentionNorm, config_.rmsNormEps));
-    rotate(qkv[0], config_.heads);
-    rotate(qkv[1], config_.kvHeads);
-    Matrix attention;
-    attend(qkv[0], qkv[1], qkv[2], attention);
-    hidden += linears(SiteKind::O, attention)[0];
-    std::vector<Matrix> gateUp = linears(SiteKind::GateUp, rmsNorm(hidden, layer.mlpNorm, config_.rmsNormEps));
-    const auto gate = gateUp[0].array();
-    gateUp[1].array() *= gate / ((-gate).exp() + 1.0f);
-    hidden += linears(SiteKind::Down, gateUp[1])[0];
+    const Matrix attended = attention(linears(SiteKind::Qkv, attentionInput(layer, hidden)));
+    hidden += linears(SiteKind::O, attended)[0];
+    const Matrix inner = gated(linears(SiteKind::GateUp, mlpInput(layer, hidden)));
+    hidden += linears(SiteKind::Down, inner)[0];
 }
 
 Matrix Decoder::logits(const Matrix& hidden) const {

@@ -51,6 +51,13 @@ class Decoder {
     Layer layer(int index) const;
     /// One layer forward, in place on hidden [T, d]. Positions are 0..T-1.
     void run(const Layer& layer, Matrix& hidden, const SiteObserver& observer = {}) const;
+    /// The steps of run() between the linears. Inputs of the sites qkv and gate_up: the norm before them, [T, d].
+    Matrix attentionInput(const Layer& layer, const Matrix& hidden) const;
+    Matrix mlpInput(const Layer& layer, const Matrix& hidden) const;
+    /// Input of the site o, [T, heads * headDim], from the outputs of q, k and v.
+    Matrix attention(std::vector<Matrix> qkv) const;
+    /// Input of the site down, [T, F], from the outputs of gate and up: silu(gate) * up.
+    static Matrix gated(std::vector<Matrix> gateUp);
     /// Final norm and head: [T, d] -> [T, vocabulary]. The head is read at the first call.
     Matrix logits(const Matrix& hidden) const;
 

@@ -49,10 +49,20 @@ uint64_t bakedBytes(const CalibrateOptions& options, const SiteSize& size) {
     uint64_t bytes =
         size.outputs * (format::packedRowBytes(size.inputs, options.weightBits) + groups * (group == 0 ? 8 : 6));
     constexpr uint64_t kWords = 8192;
+    if (options.rounding == Rounding::WaterSic) {
+        const double bits = options.rate * static_cast<double>(size.inputs) * static_cast<double>(size.outputs);
+        return static_cast<uint64_t>(bits / 8) + kWords;
+    }
+    if (options.targetBits) {
+        const double share = (*options.targetBits - 4) / 4;  // of the weights with 8 bits
+        bytes += static_cast<uint64_t>(share * static_cast<double>(size.outputs * size.inputs) / 2);
+    }
     if (options.transform == TransformKind::None) return bytes + kWords;
     uint64_t mixOrder = size.inputs;
+    if (options.transform == TransformKind::BlockHadamard) mixOrder = 1;
     if (options.transform == TransformKind::Cat) {
-        const uint64_t block = std::min(static_cast<uint64_t>(options.block), size.inputs), tail = size.inputs % block;
+        const auto block = static_cast<uint64_t>(blockOf(options, static_cast<int64_t>(size.inputs)));
+        const uint64_t tail = size.inputs % block;
         bytes += 2 * (size.inputs / block * block * block + tail * tail);
         if (tail == 0) mixOrder = size.inputs / block;
     }
@@ -77,6 +87,15 @@ uint64_t linearBytes(const format::ModelConfig& config, const format::TensorStor
     return bytes;
 }
 
+/// What rounding beyond nearest holds of a site: moments with their factors, targets in double, codes that are tried.
+uint64_t roundingBytes(const CalibrateOptions& options, const SiteSize& size, uint64_t threads) {
+    if (!heedsStream(options)) return 0;
+    const uint64_t square = 8 * size.inputs * size.inputs;
+    if (options.rounding == Rounding::WaterSic) return 5 * square + (3 * 8 + 3 * 4) * size.inputs * size.outputs;
+    const uint64_t piece = 8 * size.inputs * 256 * 2;  // of the rows that a thread rounds
+    return 4 * square + (2 * 8 + 4 + 8) * size.inputs * size.widest + threads * piece;
+}
+
 /// The resident peak: what lives through the run, plus the larger of the two phases of a layer.
 uint64_t peakBytes(const CalibrateOptions& options, const format::ModelConfig& config, uint64_t tokens,
                    uint64_t longest, uint64_t threads) {
@@ -97,12 +116,16 @@ uint64_t peakBytes(const CalibrateOptions& options, const format::ModelConfig& c
         // rows.
         const uint64_t site =
             4 * matrix + 2 * matrix + 4 * size.inputs * size.widest + sums + 4 * 4 * rows * size.outputs;
-        sitePhase = std::max(sitePhase, site);
+        sitePhase = std::max(sitePhase, site + roundingBytes(options, size, threads));
     }
     const uint64_t scores = 64 * longest;  // of one tile of queries
     const uint64_t observePhase = threads * (4 * (longest * activations + scores) + moments);
     constexpr uint64_t kProgram = uint64_t{48} << 20;  // tokenizer, libraries, BLAS buffers
-    return kProgram + 4 * tokens * d + weights + moments + kept + std::max(observePhase, sitePhase);
+    // Hidden states: the float stream; beyond nearest the quantised one too, the float stream led ahead of both, and
+    // inputs of the site o in both.
+    const uint64_t attention = 2 * sizeOf(config, SiteKind::O).inputs;
+    const uint64_t states = heedsStream(options) ? 3 * d + attention : d;
+    return kProgram + 4 * tokens * states + weights + moments + kept + std::max(observePhase, sitePhase);
 }
 
 double secondsOf(const std::function<void()>& work) {
@@ -144,11 +167,17 @@ double layerSeconds(const CalibrateOptions& options, const format::ModelConfig& 
         const auto inputs = static_cast<double>(size.inputs), matrix = inputs * static_cast<double>(size.outputs);
         const auto block = static_cast<double>(momentBlock(options, static_cast<int64_t>(size.inputs)));
         const double width = block > 0 ? std::min(block, inputs) : inputs;
+        const auto width64 = static_cast<double>(blockOf(options, static_cast<int64_t>(size.inputs)));
+        if (heedsStream(options)) {
+            // Two streams once more, gate and up twice; Hessian and drift; a factor and cancellation in double, with
+            // five scales tried, or the search of a step.
+            operations += 4.0 * tokens * matrix + 3.0 * tokens * inputs * inputs;
+            operations += 2.0 * (std::pow(inputs, 3) + 8.0 * matrix * inputs);
+        }
         operations += 2.0 * tokens * matrix + tokens * inputs * width;  // forward, second moments
         // Products with the kept rows, on this thread alone; W^T W; W T^-1 in double at half the speed; eigenvalues.
-        operations += threads * (6.0 * 2.0 * rows * matrix + matrix * width) + 4.0 * matrix * options.block;
-        operations += 30.0 * inputs * std::pow(static_cast<double>(options.block), 2) +
-                      (block > 0 ? 0.0 : threads * 60.0 * std::pow(inputs, 3));
+        operations += threads * (6.0 * 2.0 * rows * matrix + matrix * width) + 4.0 * matrix * width64;
+        operations += 30.0 * inputs * std::pow(width64, 2) + (block > 0 ? 0.0 : threads * 60.0 * std::pow(inputs, 3));
         weights += matrix;
     }
     const double roundings = options.transform == TransformKind::None ? 1.0 : 2.0;

@@ -8,6 +8,11 @@
 
 namespace vulcat::calibrate {
 
+namespace {
+/// Goes up whenever the same recipe and inputs give other bytes: a run that an older program began is not continued.
+constexpr uint64_t kAlgorithmVersion = 2;
+}  // namespace
+
 void Hasher::add(uint64_t word) {
     state_ = (state_ ^ word) * 0xFF51AFD7ED558CCDu;
     state_ ^= state_ >> 32;
@@ -40,6 +45,7 @@ std::string Hasher::digest() const {
 std::string fingerprint(const nlohmann::json& recipe, uint64_t seed, const format::TensorStore& store,
                         const std::vector<Sequence>& sequences) {
     Hasher hasher;
+    hasher.add(kAlgorithmVersion);
     hasher.add(recipe.dump());
     hasher.add(seed);
     hasher.add(format::readTextFile(store.folder() / "config.json", format::kMaxConfigBytes));

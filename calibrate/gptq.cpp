@@ -29,6 +29,7 @@ struct Problem {
     const ColumnOrder& order;
     const CancellationFactor& factor;
     CodeMatrix& codes;
+    Eigen::VectorXd& rowErrors;
 };
 
 /// One piece of rows, all columns.
@@ -42,7 +43,8 @@ class Piece {
           targets_(std::min(problem.options.block, problem.w.cols()), rows),
           codes_(targets_.rows(), rows),
           steps_(problem.groups, rows),
-          scratch_(1, rows) {
+          scratch_(1, rows),
+          sums_(MatrixD::Zero(1, rows)) {
         gatherColumns(p_.w, p_.order, first, rows, errors_.data());
         for (Index r = 0; r < rows; ++r)
             for (Index g = 0; g < p_.groups; ++g)
@@ -52,6 +54,7 @@ class Piece {
     void run() {
         const Index block = p_.options.block;
         for (Index hi = p_.w.cols(); hi > 0; hi -= std::min(hi, block)) roundBlock(std::max(hi - block, Index{0}), hi);
+        p_.rowErrors.segment(first_, rows_) = sums_.row(0).transpose();
     }
 
   private:
@@ -85,6 +88,8 @@ class Piece {
             scratch_.array().max(static_cast<double>(p_.options.lowest)).min(static_cast<double>(p_.options.highest));
         code = roundedToEven(scratch_.array());
         error -= code * step;
+        scratch_.array() = target - code * step;
+        sums_.array() += p_.factor.diagonal[i] * p_.factor.diagonal[i] * scratch_.array().square();
         const double* factorRow = p_.factor.unitLower.data() + i * p_.factor.unitLower.cols();
         for (Index j = from; j < i; ++j) RowArray(targets_.row(j - lo).data(), rows_) += factorRow[j] * error;
     }
@@ -97,11 +102,12 @@ class Piece {
     MatrixD codes_;    ///< [block, rows]
     MatrixD steps_;    ///< [groups, rows]
     MatrixD scratch_;  ///< [1, rows]
+    MatrixD sums_;     ///< [1, rows]: output error so far
 };
 
-void checkArguments(const Matrix& w, const MatrixD& hessian, std::span<const float> scales, Index groups,
+void checkArguments(const Matrix& w, const GptqFactor& factor, std::span<const float> scales, Index groups,
                     const GptqOptions& options) {
-    if (hessian.rows() != w.cols() || hessian.cols() != w.cols())
+    if (static_cast<Index>(factor.order.size()) != w.cols())
         throw Error(Result::InvalidArgument, "the Hessian of GPTQ must be [" + std::to_string(w.cols()) + ", " +
                                                  std::to_string(w.cols()) + "] like the weight's inputs");
     if (scales.size() != static_cast<size_t>(w.rows() * groups))
@@ -113,44 +119,59 @@ void checkArguments(const Matrix& w, const MatrixD& hessian, std::span<const flo
         throw Error(Result::InvalidArgument, "a weight or scale given to GPTQ is negative, NaN or infinite");
 }
 
+GptqOptions forBits(GptqOptions options, int bits) {
+    options.lowest = bits == 4 ? -8 : -127;
+    options.highest = bits == 4 ? 7 : 127;
+    return options;
+}
+
 }  // namespace
 
-GptqResult gptq(const Matrix& w, const MatrixD& hessian, std::span<const float> scales, Index groupSize,
+GptqFactor gptqFactor(const MatrixD& hessian, const GptqOptions& options) {
+    if (hessian.rows() != hessian.cols()) throw Error(Result::InvalidArgument, "the Hessian of GPTQ must be square");
+    GptqFactor result;
+    for (Index i = 0; i < hessian.rows(); ++i)
+        if (!(hessian(i, i) > 0)) result.deadColumns.push_back(i);
+    // Position K-1 goes first: ascending diagonal puts the largest there, and reversal keeps the natural order.
+    result.order.resize(static_cast<size_t>(hessian.rows()));
+    if (options.actOrder)
+        result.order = descendingOrder(hessian.diagonal());
+    else
+        std::iota(result.order.begin(), result.order.end(), Index{0});
+    std::reverse(result.order.begin(), result.order.end());
+    result.factor = cancellationFactor(reordered(hessian, result.order), options.damping, threadCount(options.threads));
+    return result;
+}
+
+GptqResult gptq(const Matrix& w, const GptqFactor& factor, std::span<const float> scales, Index groupSize,
                 const GptqOptions& options) {
     const Index groups = groupSize == 0 ? 1 : (w.cols() + groupSize - 1) / groupSize;
-    checkArguments(w, hessian, scales, groups, options);
-    const int threads = threadCount(options.threads);
+    checkArguments(w, factor, scales, groups, options);
     GptqResult result;
     result.codes.resize(w.rows(), w.cols());
-    for (Index i = 0; i < w.cols(); ++i)
-        if (!(hessian(i, i) > 0)) result.deadColumns.push_back(i);
-
-    // Position K-1 goes first: ascending diagonal puts the largest there, and reversal keeps the natural order.
-    ColumnOrder order(static_cast<size_t>(w.cols()));
-    if (options.actOrder)
-        order = descendingOrder(hessian.diagonal());
-    else
-        std::iota(order.begin(), order.end(), Index{0});
-    std::reverse(order.begin(), order.end());
-
-    const CancellationFactor factor = cancellationFactor(reordered(hessian, order), options.damping, threads);
-    result.damping = factor.damping;
-    const Problem problem{w, scales, groupSize, groups, options, order, factor, result.codes};
+    result.rowErrors.resize(w.rows());
+    result.damping = factor.factor.damping;
+    result.deadColumns = factor.deadColumns;
+    const Problem problem{
+        w, scales, groupSize, groups, options, factor.order, factor.factor, result.codes, result.rowErrors};
     const SerialBlas serial;
-    parallelFor(static_cast<size_t>((w.rows() + kRows - 1) / kRows), threads, [&](size_t i) {
+    parallelFor(static_cast<size_t>((w.rows() + kRows - 1) / kRows), threadCount(options.threads), [&](size_t i) {
         const Index first = static_cast<Index>(i) * kRows;
         Piece(problem, first, std::min(kRows, w.rows() - first)).run();
     });
     return result;
 }
 
-GptqResult gptq(const Matrix& w, const MatrixD& hessian, format::QuantisedMatrix& matrix, GptqOptions options) {
+GptqResult gptq(const Matrix& w, const MatrixD& hessian, std::span<const float> scales, Index groupSize,
+                const GptqOptions& options) {
+    return gptq(w, gptqFactor(hessian, options), scales, groupSize, options);
+}
+
+GptqResult gptq(const Matrix& w, const GptqFactor& factor, format::QuantisedMatrix& matrix, GptqOptions options) {
     if (matrix.rows != static_cast<uint64_t>(w.rows()) || matrix.columns != static_cast<uint64_t>(w.cols()))
         throw Error(Result::InvalidArgument, "GPTQ was given a quantised matrix of another shape than its weight");
-    options.lowest = matrix.bits == 4 ? -8 : -127;
-    options.highest = matrix.bits == 4 ? 7 : 127;
     const Index groupSize = static_cast<Index>(matrix.groupSize);
-    GptqResult result = gptq(w, hessian, matrix.scales, groupSize, options);
+    GptqResult result = gptq(w, factor, matrix.scales, groupSize, forBits(options, matrix.bits));
     const Index groups = static_cast<Index>(matrix.groups());
     matrix.codes.resize(static_cast<size_t>(w.size()));
     matrix.codeSums.assign(static_cast<size_t>(w.rows() * groups), 0);
@@ -162,6 +183,10 @@ GptqResult gptq(const Matrix& w, const MatrixD& hessian, format::QuantisedMatrix
         }
     result.codes.resize(0, 0);
     return result;
+}
+
+GptqResult gptq(const Matrix& w, const MatrixD& hessian, format::QuantisedMatrix& matrix, GptqOptions options) {
+    return gptq(w, gptqFactor(hessian, options), matrix, options);
 }
 
 }  // namespace vulcat::calibrate

@@ -25,10 +25,22 @@ struct GptqOptions {
 inline constexpr int32_t kUnclipped = 1 << 30;
 
 struct GptqResult {
-    CodeMatrix codes;  ///< [N, K]
+    CodeMatrix codes;           ///< [N, K]
+    Eigen::VectorXd rowErrors;  ///< [N]: (w - w^) H (w - w^)^T of each row, with the damped H
     AddedDamping damping;
     std::vector<Eigen::Index> deadColumns;  ///< inputs that were never seen other than 0: rounded to nearest
 };
+
+/// What GPTQ makes of a Hessian, for all matrices that share it.
+struct GptqFactor {
+    ColumnOrder order;
+    CancellationFactor factor;
+    std::vector<Eigen::Index> deadColumns;
+};
+
+/// Of options only damping, actOrder and threads count. Errors: InvalidArgument when `hessian` is not square or not
+/// finite.
+GptqFactor gptqFactor(const MatrixD& hessian, const GptqOptions& options);
 
 /// Codes of w [N, K] with w ~ code * scale. `scales` is [N, groups] with groups = 1 for groupSize 0, else
 /// ceil(K / groupSize), static (they belong to columns of w, also with actOrder). Codes of a zero scale are 0.
@@ -37,9 +49,13 @@ struct GptqResult {
 GptqResult gptq(const Matrix& w, const MatrixD& hessian, std::span<const float> scales, Eigen::Index groupSize,
                 const GptqOptions& options = {});
 
+GptqResult gptq(const Matrix& w, const GptqFactor& factor, std::span<const float> scales, Eigen::Index groupSize,
+                const GptqOptions& options);
+
 /// The same on a quantised matrix that has its scales already: replaces codes and code sums. The code range follows
 /// from `matrix.bits` (-8..7 or -127..127); lowest and highest of the options are not used. Returns the result less its
 /// codes.
 GptqResult gptq(const Matrix& w, const MatrixD& hessian, format::QuantisedMatrix& matrix, GptqOptions options = {});
+GptqResult gptq(const Matrix& w, const GptqFactor& factor, format::QuantisedMatrix& matrix, GptqOptions options);
 
 }  // namespace vulcat::calibrate

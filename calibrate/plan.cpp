@@ -5,13 +5,25 @@ namespace vulcat::calibrate {
 nlohmann::json recipeJson(const CalibrateOptions& options) {
     const bool symmetric = options.activationBits == 4 ? options.activationSymmetric : options.activationBits == 8;
     nlohmann::json transform = {{"type", nameOf(options.transform)}};
-    if (options.transform == TransformKind::Cat) transform["block"] = options.block;
+    if (options.transform == TransformKind::Cat || options.transform == TransformKind::BlockHadamard) {
+        transform["block"] = options.block;
+        if (options.block == kFullBlock) transform["block"] = "full";
+    }
+    if (options.randomSigns) transform["random_signs"] = true;
+    if (options.permute != Permute::None) transform["permutation"] = nameOf(options.permute);
+    nlohmann::json rounding = {{"method", nameOf(options.rounding)}};
+    if (options.rounding == Rounding::Gptq) rounding["act_order"] = options.actOrder;
+    if (options.rounding == Rounding::WaterSic) rounding["bits_per_weight"] = options.rate;
+    nlohmann::json weights = {
+        {"bits", options.weightBits}, {"group_size", options.groupSize}, {"scales", nameOf(options.scales)}};
+    if (options.leastSqnr) weights["least_sqnr_db"] = *options.leastSqnr;
+    if (options.targetBits) weights["target_bits"] = *options.targetBits;
     return {{"quant_method", "vulcat"},
             {"format_version", 1},
-            {"weights",
-             {{"bits", options.weightBits}, {"group_size", options.groupSize}, {"scales", nameOf(options.scales)}}},
+            {"weights", weights},
             {"activations", {{"bits", options.activationBits}, {"symmetric", symmetric}}},
             {"transform", transform},
+            {"rounding", rounding},
             {"calibration",
              {{"samples", options.texts.samples}, {"seq_len", options.texts.seqLen}, {"seed", options.seed}}}};
 }
@@ -27,6 +39,18 @@ format::SiteRecipe siteRecipe(const CalibrateOptions& options, const std::option
         recipe.mixOrder = static_cast<int>(transform->mixOrder);
         recipe.mixStride = static_cast<int>(transform->mixStride);
     }
+    return recipe;
+}
+
+format::SiteRecipe siteRecipe(const CalibrateOptions& options, const SiteReport& site) {
+    format::SiteRecipe recipe = siteRecipe(options, std::nullopt);
+    recipe.weightBits = site.weightBits;
+    recipe.activationBits = site.activationBits;
+    recipe.activationSymmetric = site.activationBits == 4 && options.activationSymmetric;
+    recipe.block = site.block;
+    recipe.mixOrder = site.mixOrder;
+    recipe.mixStride = site.mixStride;
+    recipe.coded = site.rounding == nameOf(Rounding::WaterSic);
     return recipe;
 }
 

@@ -36,10 +36,22 @@ SiteQuality qualityFromJson(const json& json) {
 }  // namespace
 
 json toJson(const SiteReport& site) {
-    json result = {{"site", site.site},           {"inputs", site.inputs},
-                   {"outputs", site.outputs},     {"block", site.block},
-                   {"mix_order", site.mixOrder},  {"before", toJson(site.before)},
-                   {"after", toJson(site.after)}, {"attainable_alignment_block_db", rounded(site.attainableBlock)},
+    json result = {{"site", site.site},
+                   {"inputs", site.inputs},
+                   {"outputs", site.outputs},
+                   {"block", site.block},
+                   {"mix_order", site.mixOrder},
+                   {"mix_stride", site.mixStride},
+                   {"before", toJson(site.before)},
+                   {"after", toJson(site.after)},
+                   {"attainable_alignment_block_db", rounded(site.attainableBlock)},
+                   {"weight_bits", site.weightBits},
+                   {"activation_bits", site.activationBits},
+                   {"rounding", site.rounding},
+                   {"permutation", site.permutation},
+                   {"heaviest_block_before", rounded(site.heaviestBlockBefore)},
+                   {"heaviest_block_after", rounded(site.heaviestBlockAfter)},
+                   {"bits_per_weight", rounded(site.bitsPerWeight)},
                    {"notes", site.notes}};
     if (site.attainable) result["attainable_alignment_db"] = rounded(*site.attainable);
     return result;
@@ -60,6 +72,14 @@ SiteReport siteReportFromJson(const json& json, const std::string& where) {
         site.outputs = json.at("outputs").get<int>();
         site.block = json.at("block").get<int>();
         site.mixOrder = json.at("mix_order").get<int>();
+        site.weightBits = json.value("weight_bits", 4);
+        site.activationBits = json.value("activation_bits", 4);
+        site.rounding = json.value("rounding", "nearest");
+        site.permutation = json.value("permutation", "none");
+        site.mixStride = json.value("mix_stride", site.mixOrder > 1 ? site.inputs / site.mixOrder : 1);
+        site.heaviestBlockBefore = json.value("heaviest_block_before", 1.0);
+        site.heaviestBlockAfter = json.value("heaviest_block_after", 1.0);
+        site.bitsPerWeight = json.value("bits_per_weight", 0.0);
         site.before = qualityFromJson(json.at("before"));
         site.after = qualityFromJson(json.at("after"));
         site.attainableBlock = json.at("attainable_alignment_block_db").get<double>();

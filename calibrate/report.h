@@ -28,7 +28,13 @@ struct SiteReport {
     double attainableBlock = 0;        ///< largest alignment (dB) that any transform of this block size reaches
     std::optional<double> attainable;  ///< largest alignment (dB) of any transform; absent for very wide sites
     int block = 0;
-    int mixOrder = 1;
+    int mixOrder = 1, mixStride = 1;
+    int weightBits = 4, activationBits = 4;  ///< of this site; a recipe may mix them
+    std::string rounding = "nearest";        ///< "nearest", "gptq" or "watersic"
+    std::string permutation = "none";        ///< of the inputs: "none", "mass" or "cat"
+    double heaviestBlockBefore = 1;          ///< l1 mass of the fullest block over the mean block's, in natural order
+    double heaviestBlockAfter = 1;           ///< and in that of the permutation
+    double bitsPerWeight = 0;                ///< what the weights take on disk, scales included
     std::vector<std::string> notes;  ///< dampings and fallbacks that were needed, dead channels, what did not help
 };
 

@@ -76,6 +76,16 @@ MatrixD SecondMoments::part(Eigen::Index first, Eigen::Index size) const {
     return blocks_[static_cast<size_t>(first / block_)].block(first % block_, first % block_, size, size);
 }
 
+SecondMoments SecondMoments::inOrder(const std::vector<Eigen::Index>& order) const {
+    SecondMoments result(width_, 0);
+    const MatrixD& all = blocks_.front();
+    for (Eigen::Index i = 0; i < width_; ++i)
+        for (Eigen::Index j = 0; j < width_; ++j)
+            result.blocks_.front()(i, j) = all(order[static_cast<size_t>(i)], order[static_cast<size_t>(j)]);
+    result.rows_ = rows_;
+    return result;
+}
+
 double SecondMoments::trace() const {
     double sum = 0;
     for (const MatrixD& block : blocks_) sum += block.trace();

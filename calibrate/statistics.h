@@ -28,6 +28,9 @@ class SecondMoments {
     uint64_t rows() const { return rows_; }
     /// The sum's diagonal block that begins at `first`. Precondition: it lies inside one kept block.
     MatrixD part(Eigen::Index first, Eigen::Index size) const;
+    /// The moments of the rows with their columns in another order: column i of them is column order[i] of these.
+    /// Precondition: whole().
+    SecondMoments inOrder(const std::vector<Eigen::Index>& order) const;
     /// The sum of all squares.
     double trace() const;
     static uint64_t sizeBytes(Eigen::Index width, Eigen::Index block);

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace vulcat::calibrate {
 
@@ -46,8 +47,8 @@ bool invertible(const MatrixD& block) {
 
 /// The block [first, first + n) of B, unscaled. When its fp16 form could not be inverted well, damping rises tenfold
 /// until it can; the last resort is the identity at the scale that balances inputs and weights.
-MatrixD stableBlock(const SecondMoments& x, const SecondMoments& w, Eigen::Index first, Eigen::Index n, Damping damping,
-                    std::vector<std::string>& notes) {
+MatrixD stableBlock(const SecondMoments& x, const SecondMoments& w, Eigen::Index first, Eigen::Index n,
+                    AlignmentDamping damping, std::vector<std::string>& notes) {
     const auto width = static_cast<double>(x.width());
     const double meanX = x.trace() / width, meanW = w.trace() / width;
     const MatrixD sx = x.part(first, n), sw = w.part(first, n);
@@ -83,10 +84,23 @@ void store(const MatrixD& block, double scale, std::vector<uint16_t>& halves) {
         halves.push_back(format::floatToHalf(static_cast<float>(block.data()[i] * scale)));
 }
 
+/// +-1 for each channel; all 1 without a seed.
+Eigen::VectorXd channelSigns(Eigen::Index width, std::optional<uint64_t> seed) {
+    Eigen::VectorXd signs = Eigen::VectorXd::Ones(width);
+    if (!seed) return signs;
+    uint64_t state = *seed ^ 0x9E3779B97F4A7C15u;
+    for (Eigen::Index i = 0; i < width; ++i) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        if ((state >> 63) != 0) signs[i] = -1;
+    }
+    return signs;
+}
+
 }  // namespace
 
-SiteTransform catTransform(const SecondMoments& x, const SecondMoments& w, Eigen::Index block, const Damping& damping,
-                           int threads) {
+SiteTransform catTransform(const SecondMoments& x, const SecondMoments& w, Eigen::Index block,
+                           const AlignmentDamping& damping, int threads, std::optional<uint64_t> seed) {
+    const Eigen::VectorXd signs = channelSigns(x.width(), seed);
     const Eigen::Index width = x.width(), k = std::min(block, width), tail = width % k, full = width / k;
     SiteTransform result;
     std::vector<MatrixD> blocks(static_cast<size_t>(full + (tail > 0 ? 1 : 0)));
@@ -95,6 +109,7 @@ SiteTransform catTransform(const SecondMoments& x, const SecondMoments& w, Eigen
     parallelFor(blocks.size(), threads, [&](size_t b) {
         const Eigen::Index first = static_cast<Eigen::Index>(b) * k;
         MatrixD m = stableBlock(x, w, first, std::min(k, width - first), damping, notes[b]);
+        m.array().colwise() *= signs.segment(first, m.rows()).array();
         blocks[b] = tail == 0 ? MatrixD(inside * m) : m;
     });
     for (const auto& found : notes) result.notes.insert(result.notes.end(), found.begin(), found.end());
@@ -112,9 +127,29 @@ SiteTransform catTransform(const SecondMoments& x, const SecondMoments& w, Eigen
     return result;
 }
 
-SiteTransform hadamardTransform(Eigen::Index width) {
+SiteTransform hadamardTransform(Eigen::Index width, std::optional<uint64_t> seed) {
     SiteTransform result;
-    if (width > 1) result.stored = format::hadamardTransform(static_cast<uint64_t>(width));
+    if (width <= 1) return result;
+    result.stored = format::hadamardTransform(static_cast<uint64_t>(width));
+    if (!seed) return result;
+    result.stored->block = 1;
+    for (const double sign : channelSigns(width, seed))
+        result.stored->blocks.push_back(format::floatToHalf(static_cast<float>(sign)));
+    return result;
+}
+
+SiteTransform blockHadamardTransform(Eigen::Index width, Eigen::Index block) {
+    SiteTransform result;
+    Eigen::Index order = std::min(block, width);
+    while (width % order != 0) --order;
+    if (order != std::min(block, width))
+        result.notes.push_back("blocks of " + std::to_string(order) + ": the largest up to " + std::to_string(block) +
+                               " that divide the width " + std::to_string(width));
+    if (order == 1) return result;
+    format::Transform transform;
+    transform.width = static_cast<uint64_t>(width);
+    format::setMix(transform, static_cast<uint64_t>(order), 1);
+    result.stored = std::move(transform);
     return result;
 }
 

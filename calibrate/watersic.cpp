@@ -17,6 +17,8 @@ namespace vulcat::calibrate {
 namespace {
 
 using Eigen::Index;
+using format::ColumnModels;
+using format::kMaxCode;
 
 PassOptions passOptions(double step, const WaterSicOptions& options, int threads) {
     return {step, options.gains, options.highestCode, threads};

@@ -1,6 +1,6 @@
 #pragma once
 // WaterSIC (arXiv 2603.04956): successive cancellation whose step in each column is c / L[i,i], so that every column
-// contributes the same output error c^2 / 12. Entropy-coded (calibrate/rans.h) this stays 0.25 bit above the
+// contributes the same output error c^2 / 12. Entropy-coded (format/rans.h) this stays 0.25 bit above the
 // rate-distortion limit of Gaussian weights at high rate, whatever the covariance and its basis.
 //
 // W ~ diag(rowScales) codes diag(columnScales). The order of work:
@@ -10,7 +10,8 @@
 //   (calibrate/rescalers.h)
 
 #include "calibrate/cancellation.h"
-#include "calibrate/rans.h"
+
+#include "format/rans.h"
 
 #include <optional>
 #include <vector>
@@ -27,8 +28,8 @@ struct WaterSicOptions {
     bool gains = true;            ///< least-squares gain of each column while cancelling
     bool rescale = true;          ///< refine the scales of columns and rows afterwards
     bool roundScales = true;      ///< scales are fp16 numbers times one power of two for all columns, one for all rows
-    int32_t highestCode = 127;    ///< codes are clipped to +-this; at most kMaxCode; 127 fits the runtime's int8
-    double searchShare = 0.1;     ///< of the rows, for the search (at least 256)
+    int32_t highestCode = 127;  ///< codes are clipped to +-this; at most format::kMaxCode; 127 fits the runtime's int8
+    double searchShare = 0.1;   ///< of the rows, for the search (at least 256)
     double searchTolerance = 0.005;  ///< bits
     int threads = 0;                 ///< never changes a bit of the result
 };
@@ -62,7 +63,7 @@ struct WaterSicResult {
 
 /// Rounds w [N, K]. `covariance` [K, K] is the second moment of the input the layer will really see (with drift: that
 /// of the quantised stream). Errors: InvalidArgument when shapes disagree or values are NaN or infinite.
-WaterSicResult waterSic(const Matrix& w, const MatrixD& covariance, const ColumnModels& models,
+WaterSicResult waterSic(const Matrix& w, const MatrixD& covariance, const format::ColumnModels& models,
                         const WaterSicOptions& options = {}, const DriftCorrection& drift = {});
 
 }  // namespace vulcat::calibrate

@@ -6,6 +6,7 @@ if(TARGET vulcat_calibrate)
   vulcat_test(NAME calibrate_proof_test SOURCES calibrate_proof_test.cpp LIBS vulcat_calibrate)
   vulcat_test(NAME calibrate_statistics_test SOURCES calibrate_statistics_test.cpp model_folder.cpp LIBS vulcat_calibrate)
   vulcat_test(NAME calibrate_bake_test SOURCES calibrate_bake_test.cpp model_folder.cpp LIBS vulcat_calibrate)
+  vulcat_test(NAME calibrate_rounding_test SOURCES calibrate_rounding_test.cpp model_folder.cpp LIBS vulcat_calibrate)
   vulcat_test(NAME calibrate_stories_test SOURCES calibrate_stories_test.cpp LIBS vulcat_calibrate)
 endif()
 # Processes that share the work: skipped, and said so, where mpirun is not installed.

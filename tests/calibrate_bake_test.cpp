@@ -8,87 +8,26 @@
 
 #include "base/error.h"
 
-#include "model_folder.h"
-#include "support/rng.h"
-#include "support/temp_folder.h"
-#include "support/tokenizer_json.h"
+#include "calibrate_workshop.h"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
 #include <csignal>
-#include <functional>
-#include <map>
 #include <string>
 
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 using namespace vulcat;
 using namespace vulcat::calibrate;
+using test::bytesOf;
+using test::FolderBytes;
+using test::inChild;
+using test::Workshop;
 namespace fs = std::filesystem;
 
 namespace {
-
-/// A float model folder with tokenizer and a text, and options that calibrate it in well under a second.
-struct Workshop {
-    test::TempFolder temp;
-    CalibrateOptions options;
-
-    explicit Workshop(test::ModelRecipe recipe = {}) {
-        recipe.vocabulary = 261;
-        recipe.layers = 3;
-        fs::create_directory(temp / "model");
-        test::writeModelFolder(temp / "model", recipe);
-        test::writeFile(temp / "model" / "tokenizer.json", test::byteLevelJson().dump());
-        test::Rng rng(11);
-        std::string text;
-        for (int piece = 0; piece < 9; ++piece) {
-            for (int64_t i = rng.integer(20, 90); i > 0; --i) text += static_cast<char>(rng.integer('a', 'z'));
-            text += "\n--\n";
-        }
-        test::writeFile(temp / "text.txt", text);
-        options.modelDir = temp / "model";
-        options.outDir = temp / "out";
-        options.texts.files = {temp / "text.txt"};
-        options.texts.separator = "--";
-        options.texts.seqLen = 64;
-        options.block = 32;
-        options.threads = 2;
-    }
-    fs::path out(const char* name) {
-        options.outDir = temp / name;
-        return options.outDir;
-    }
-};
-
-using FolderBytes = std::map<std::string, std::string>;
-
-FolderBytes bytesOf(const fs::path& folder) {
-    FolderBytes files;
-    for (const auto& entry : fs::recursive_directory_iterator(folder))
-        if (entry.is_regular_file()) files[fs::relative(entry.path(), folder).string()] = test::readFile(entry.path());
-    return files;
-}
-
-/// Runs `work` in a child process; its exit status, or minus the signal that ended it.
-int inChild(const std::function<void()>& work) {
-    const pid_t child = ::fork();
-    if (child == 0) {
-        try {
-            work();
-        } catch (const Error& error) {
-            ::_exit(error.code() == Result::Failure ? 41 : 42);
-        } catch (...) {
-            ::_exit(43);
-        }
-        ::_exit(0);
-    }
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
-}
 
 /// The error of calibrating, which must come, with its code checked.
 std::string refusal(const CalibrateOptions& options, Result code) {

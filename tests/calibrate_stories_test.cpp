@@ -16,6 +16,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <string>
 
 using namespace vulcat;
@@ -133,4 +134,101 @@ TEST_CASE("W4A4: CAT loses less than Hadamard, which loses less than no transfor
     CHECK(cat64 < cat16);
     CHECK(cat16 < hadamard);
     CHECK(hadamard < none);
+}
+
+namespace {
+
+/// Losses over the float model of what `set` makes of the recipe.
+class Losses {
+  public:
+    Losses(fs::path model, fs::path text) : model_(std::move(model)), text_(std::move(text)) {
+        base_ = meanNll(model_, text_, 24);
+    }
+    double of(const std::function<void(CalibrateOptions&)>& set) {
+        CalibrateOptions options = recipe(model_, temp_ / "out", text_);
+        set(options);
+        report_ = calibrate::calibrate(options);
+        return meanNll(options.outDir, text_, 24) - base_;
+    }
+    const Report& report() const { return report_; }
+
+  private:
+    fs::path model_, text_;
+    test::TempFolder temp_;
+    double base_ = 0;
+    Report report_;
+};
+
+}  // namespace
+
+TEST_CASE("GPTQ: at W4A4 and W4A8 within the bars of earlier calculations, and the recipes within theirs") {
+    VULCAT_SHARED_OR_SKIP(model, "models/stories260K");
+    VULCAT_SHARED_OR_SKIP(text, "text/tinystories_sample_2MiB.txt");
+    Losses losses(model, text);
+    const auto gptq = [&](TransformKind transform, int block, int activations) {
+        return losses.of([&](CalibrateOptions& o) {
+            o.rounding = Rounding::Gptq;
+            o.transform = transform;
+            o.block = block;
+            o.activationBits = activations;
+        });
+    };
+    const auto named = [&](const char* name, int activations) {
+        return losses.of([&](CalibrateOptions& o) {
+            applyRecipe(name, o);
+            o.activationBits = activations;
+        });
+    };
+    const auto plain = [&](int activations) {
+        return losses.of([&](CalibrateOptions& o) {
+            o.transform = TransformKind::None;
+            o.activationBits = activations;
+        });
+    };
+    const double none = gptq(TransformKind::None, 64, 4), hadamard = gptq(TransformKind::Hadamard, 64, 4);
+    const double cat64 = gptq(TransformKind::Cat, 64, 4), full = gptq(TransformKind::Cat, kFullBlock, 4);
+    const double cat64a8 = gptq(TransformKind::Cat, 64, 8);
+    const double plainA4 = plain(4), plainA8 = plain(8), best = named("best", 4), balanced = named("balanced", 8);
+    MESSAGE("GPTQ, NLL over float: W4A4 none " << none << ", Hadamard " << hadamard << ", CAT 64 " << cat64
+                                               << ", CAT full " << full << "; W4A8 CAT 64 " << cat64a8);
+    MESSAGE("best W4A4 " << best << " of plain " << plainA4 << ", balanced W4A8 " << balanced << " of plain "
+                         << plainA8);
+    CHECK(none < 0.291);
+    CHECK(hadamard < 0.186);
+    CHECK(cat64 < 0.150);
+    CHECK(full < 0.121);
+    CHECK(cat64a8 < 0.074);
+    CHECK(best < (1 - 0.65) * plainA4);
+    CHECK(balanced < 0.60 * plainA8);
+}
+
+TEST_CASE("WaterSIC: fewer bits lose more, 4 bits beat GPTQ's 4, and the rate is kept") {
+    VULCAT_SHARED_OR_SKIP(model, "models/stories260K");
+    VULCAT_SHARED_OR_SKIP(text, "text/tinystories_sample_2MiB.txt");
+    Losses losses(model, text);
+    double previous = 1e9;
+    for (const double rate : {2.0, 2.5, 3.0, 4.0}) {
+        const double loss = losses.of([&](CalibrateOptions& o) {
+            o.rounding = Rounding::WaterSic;
+            o.transform = TransformKind::None;
+            o.weightBits = 8;
+            o.activationBits = 16;
+            o.rate = rate;
+        });
+        double bits = 0, weights = 0;
+        for (const SiteReport& site : losses.report().sites) {
+            bits += site.bitsPerWeight * site.inputs * site.outputs;
+            weights += static_cast<double>(site.inputs) * site.outputs;
+        }
+        MESSAGE("WaterSIC at " << bits / weights << " bits: " << loss << " over float");
+        CHECK(std::fabs(bits / weights - rate) < 0.05);
+        CHECK(loss < previous);
+        previous = loss;
+    }
+    const double gptq = losses.of([](CalibrateOptions& o) {
+        o.rounding = Rounding::Gptq;
+        o.activationBits = 16;
+    });
+    MESSAGE("GPTQ with 4 bits behind CAT 64: " << gptq);
+    CHECK(previous < gptq);
 }

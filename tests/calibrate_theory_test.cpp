@@ -106,7 +106,7 @@ TEST_CASE("alignment: the undamped transform reaches the attainable maximum to 1
         const MatrixD sx = positive(rng, n), sw = positive(rng, n);
         std::vector<std::string> notes;
         const MatrixD m = alignmentTransform(sx, sw, sx.trace() / static_cast<double>(n),
-                                             sw.trace() / static_cast<double>(n), Damping{0, 0}, notes);
+                                             sw.trace() / static_cast<double>(n), AlignmentDamping{0, 0}, notes);
         const double best = std::pow(alignmentRoots(sx, sw), 2);
         CHECK(notes.empty());
         CHECK(std::fabs(objective(m * m, sx, sw) / best - 1) < 1e-9);
@@ -152,7 +152,7 @@ TEST_CASE("transform: the layer's function survives, W T^-1 (T x) = W x, for who
                               {33, 32}}) {
         const Eigen::Index width = shape.first, block = shape.second;
         const Layer layer(correlated(rng, 200, width, 20), correlated(rng, 30, width, 30), block);
-        const SiteTransform cat = catTransform(layer.moments, layer.weights, block, Damping{}, 2);
+        const SiteTransform cat = catTransform(layer.moments, layer.weights, block, AlignmentDamping{}, 2);
         REQUIRE(cat.stored);
         const Matrix y = multiplyTransposed(layer.x, layer.linears[0].weight);
         const auto kept = [&](const format::Transform& t) {
@@ -170,7 +170,7 @@ TEST_CASE("transform: the layer's function survives, W T^-1 (T x) = W x, for who
 TEST_CASE("transform: rows of several at once equal the contract's row by row") {
     test::Rng rng(5);
     const Layer layer(correlated(rng, 20, 172, 20), correlated(rng, 30, 172, 30), 64);
-    const format::Transform t = *catTransform(layer.moments, layer.weights, 64, Damping{}, 1).stored;
+    const format::Transform t = *catTransform(layer.moments, layer.weights, 64, AlignmentDamping{}, 1).stored;
     Matrix expected = layer.x;
     for (Eigen::Index r = 0; r < expected.rows(); ++r) format::applyTransform<float>(t, {expected.row(r).data(), 172});
     CHECK(relativeDifference(applyTransform(t, layer.x), expected) < 1e-6);
@@ -186,7 +186,7 @@ TEST_CASE(
             const Layer layer(correlated(rng, 1024, 512, 60, kind), correlated(rng, 384, 512, 150));
             for (const bool transformed : {false, true}) {
                 std::optional<format::Transform> t;
-                if (transformed) t = catTransform(layer.moments, layer.weights, 64, Damping{}, 2).stored;
+                if (transformed) t = catTransform(layer.moments, layer.weights, 64, AlignmentDamping{}, 2).stored;
                 const SiteQuality q = judge(layer, t, grid);
                 const std::string name = std::string(kind == Kind::Gaussian ? "Gaussian w" : "Laplace w") +
                                          std::to_string(grid.weightBits) + "a" + std::to_string(grid.activationBits) +
@@ -207,11 +207,12 @@ TEST_CASE("order: aligning first and mixing then beats mixing first") {
     const Layer layer(x, correlated(rng, 256, n, 60), k);
     const double none = judge(layer, std::nullopt).measured;
     const double hadamard = judge(layer, *hadamardTransform(n).stored).measured;
-    const double right = judge(layer, *catTransform(layer.moments, layer.weights, k, Damping{}, 2).stored).measured;
+    const double right =
+        judge(layer, *catTransform(layer.moments, layer.weights, k, AlignmentDamping{}, 2).stored).measured;
     // The wrong order as two steps: rotate the layer, then align the rotated one without a mix after it.
     const format::Transform mix = *hadamardTransform(n).stored;
     const Layer rotated(applyTransform(mix, layer.x), transformWeights(mix, layer.linears[0].weight, 1), k);
-    format::Transform blocks = *catTransform(rotated.moments, rotated.weights, k, Damping{}, 2).stored;
+    format::Transform blocks = *catTransform(rotated.moments, rotated.weights, k, AlignmentDamping{}, 2).stored;
     format::Transform inner;  // takes the Hadamard that is merged into each block back out: it is its own inverse
     inner.width = static_cast<uint64_t>(n);
     format::setMix(inner, static_cast<uint64_t>(n), 1);
@@ -232,7 +233,7 @@ TEST_CASE("degenerate input: nothing aborts, outputs stay finite, and the notes 
     const auto survives = [&](const std::string& name, const Matrix& x, const Matrix& w, bool noted) {
         CAPTURE(name);
         const Layer layer(x, w, 16);
-        const SiteTransform cat = catTransform(layer.moments, layer.weights, 16, Damping{}, 2);
+        const SiteTransform cat = catTransform(layer.moments, layer.weights, 16, AlignmentDamping{}, 2);
         REQUIRE(cat.stored);
         CHECK(applyTransform(*cat.stored, x).allFinite());
         CHECK(transformWeights(*cat.stored, w, 1).allFinite());

@@ -56,7 +56,8 @@ using FolderBytes = std::map<std::string, std::string>;
 inline FolderBytes bytesOf(const std::filesystem::path& folder) {
     FolderBytes files;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
-        if (entry.is_regular_file()) files[std::filesystem::relative(entry.path(), folder).string()] = readFile(entry.path());
+        if (entry.is_regular_file())
+            files[std::filesystem::relative(entry.path(), folder).string()] = readFile(entry.path());
     return files;
 }
 

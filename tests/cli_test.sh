@@ -136,6 +136,21 @@ expect 2 'context' "$vulcat" run "$model" -p "$(yes word | head -n 2000 | tr '\n
 expect 0 '' "$vulcat" eval "$baked" "${few[@]}" --base "$model"
 holds "eval prints NLL, perplexity and KL divergence" grep -qiE 'KL' "$work/out"
 expect 0 '' "$vulcat" eval "$baked" "${few[@]}" --cpu
+expect 2 'rounding' "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --rounding up
+expect 2 'recipe' "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --recipe quick
+expect 2 'block' "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --block wide
+expect 2 'WaterSIC' "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --bits 3 --transform cat
+expect 0 '' "${calibrate[@]}" "$model" -o "$work/coded" "${few[@]}" --bits 2.5
+expect 0 '' "$vulcat" inspect "$work/coded"
+holds "inspect shows coded bits per weight" grep -qE '8, coded in 2\.[0-9]+' "$work/out"
+expect 0 '' "$vulcat" eval "$work/coded" "${few[@]}"
+awk '/^Mean NLL \(nats\)/ { print $4 }' "$work/out" >"$work/device nll"
+expect 0 '' "$vulcat" eval "$work/coded" "${few[@]}" --cpu
+holds "an entropy-coded model says the same on the device and on the CPU" awk -v device="$(cat "$work/device nll")" '
+    /^Mean NLL \(nats\)/ { found = 1; apart = $4 - device }
+    END { exit !(found && device != "" && apart < 2e-3 && apart > -2e-3) }' "$work/out"
+expect 0 '' "${calibrate[@]}" "$model" -o "$work/best" "${few[@]}" --recipe balanced --permute cat --auto --least-sqnr 12
+expect 0 '' "$vulcat" run "$work/best" -p 'Once upon a time' -n 4
 expect 0 '' "$vulcat" bench "$model" -p 16 -n 4 -r 1 --format json
 expect 0 '' "$vulcat" bench --calibrate --width 128 -r 1 --format csv
 expect 0 '' "$vulcat" bench "$model" -p 0 -n 4 -r 1 --profile --explain

@@ -45,7 +45,10 @@ class Folder {
         format::QuantisedMatrix matrix = format::quantiseWeights(weights, rows, columns, recipe_.weightBits,
                                                                  static_cast<uint64_t>(recipe_.groupSize),
                                                                  format::ScaleSearch::AbsMax, recipe_.halfScales);
-        for (format::TensorSpec& spec : format::quantisedMatrixSpecs(prefix, matrix)) specs_.push_back(std::move(spec));
+        matrix.coded = recipe_.coded;
+        const uint64_t coded = matrix.coded ? format::entropyCoded(matrix).size() : 0;
+        for (format::TensorSpec& spec : format::quantisedMatrixSpecs(prefix, matrix, coded))
+            specs_.push_back(std::move(spec));
         writes_.push_back([prefix, matrix = std::move(matrix)](format::SafetensorsWriter& writer) {
             format::writeQuantisedMatrix(writer, prefix, matrix);
         });
@@ -113,7 +116,7 @@ std::string siteJson(const ModelRecipe& recipe, const std::string& site, const f
            ",\"activation_bits\":" + std::to_string(recipe.activationBits) +
            ",\"activation_symmetric\":" + (recipe.symmetric ? "true" : "false") +
            ",\"block\":" + std::to_string(transform.block) + ",\"mix_order\":" + std::to_string(transform.mixOrder) +
-           ",\"mix_stride\":" + std::to_string(transform.mixStride) + "}";
+           ",\"mix_stride\":" + std::to_string(transform.mixStride) + (recipe.coded ? ",\"coded\":true}" : "}");
 }
 
 std::string configJson(const ModelRecipe& recipe, const std::string& sites) {

@@ -37,6 +37,7 @@ struct ModelRecipe {
     bool symmetric = false;
     int groupSize = 0;
     bool halfScales = false;
+    bool coded = false;  ///< 8-bit codes, entropy-coded
     RandomTransform transform = RandomTransform::None;
     int block = 16;
 

@@ -14,6 +14,7 @@
 namespace {
 
 using namespace vulcat::calibrate;
+using vulcat::format::kMaxCode;
 using namespace vulcat::test;
 
 constexpr Index kRows = 4096;
@@ -181,7 +182,8 @@ TEST_CASE("the column models cost within 0.02 bit of the columns' own entropy") 
     const Matrix w = gaussianMatrix(rng, kRows, kColumns);
     const MatrixD covariance = covariances(rng, kColumns)[2].matrix;
     for (const double rate : {1.5, 2.0, 3.0, 4.0}) {
-        const WaterSicResult result = waterSic(w, covariance, vulcat::test::columnModels(), limitOptions(stepFor(covariance, rate)));
+        const WaterSicResult result =
+            waterSic(w, covariance, vulcat::test::columnModels(), limitOptions(stepFor(covariance, rate)));
         // An entropy measured on N samples of S symbols is too small by (S - 1) / (2 N ln 2).
         double bias = 0;
         for (Index i = 0; i < kColumns; ++i) {

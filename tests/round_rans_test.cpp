@@ -1,5 +1,5 @@
 // The entropy coder: exact round trips, cost near the model's entropy, random access, and bytes from strangers.
-#include "calibrate/rans.h"
+#include "format/rans.h"
 
 #include "round_support.h"
 
@@ -16,7 +16,9 @@
 
 namespace {
 
-using namespace vulcat::calibrate;
+using vulcat::format::CodedMatrix;
+using vulcat::format::encodeMatrix;
+using vulcat::format::kMaxCode;
 using vulcat::Error;
 using vulcat::Result;
 using vulcat::test::Rng;

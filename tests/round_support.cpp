@@ -9,8 +9,8 @@
 
 namespace vulcat::test {
 
-const calibrate::ColumnModels& columnModels() {
-    static const calibrate::ColumnModels shared;
+const format::ColumnModels& columnModels() {
+    static const format::ColumnModels shared;
     return shared;
 }
 

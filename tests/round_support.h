@@ -2,7 +2,7 @@
 // Synthetic weights and covariances with known theory, and slow reference algorithms as the papers write them.
 
 #include "calibrate/cancellation.h"
-#include "calibrate/rans.h"
+#include "format/rans.h"
 
 #include "support/rng.h"
 
@@ -18,7 +18,7 @@ using calibrate::MatrixD;
 using Eigen::Index;
 
 /// One set of entropy models for all tests: building it takes a while.
-const calibrate::ColumnModels& columnModels();
+const format::ColumnModels& columnModels();
 
 /// Independent standard normal entries.
 Matrix gaussianMatrix(Rng& rng, Index rows, Index columns);

@@ -16,6 +16,9 @@
 namespace {
 
 using namespace vulcat::calibrate;
+using vulcat::format::ColumnModels;
+using vulcat::format::encodeMatrix;
+using vulcat::format::kMaxCode;
 using namespace vulcat::test;
 
 const ColumnModels& models() {

@@ -32,6 +32,7 @@ struct SiteRecipe {
     int block = 0;                     ///< width of the dense transform blocks; 0 for none
     int mixOrder = 1;                  ///< order of the orthogonal mix after the blocks; 1 for none
     int mixStride = 1;                 ///< distance of the elements it mixes
+    bool coded = false;                ///< 8-bit codes are entropy-coded in the file (format/rans.h)
 };
 
 /// `quantization_config` with quant_method "vulcat". A site that is not listed keeps float weights and activations.

@@ -54,6 +54,13 @@ void requireLinear(const TensorStore& store, const LinearInfo& linear, const Sit
         return;
     }
     const uint64_t groups = groupCount(linear.columns, unsignedOf(recipe.groupSize));
+    if (recipe.coded) {
+        const TensorView& coded = store.at(linear.prefix + ".coded");
+        requireDType(coded, DType::U8);
+        requireShape(coded, {coded.bytes.size()});
+        requireFloat(store, linear.prefix + ".scales", {linear.rows, 1}, field);
+        return;
+    }
     const std::string codes = linear.prefix + ".codes";
     requireDType(require(store, codes, {linear.rows, packedRowBytes(linear.columns, recipe.weightBits)}, field),
                  DType::U8);

@@ -2,9 +2,13 @@
 
 #include "base/error.h"
 #include "format/half.h"
+#include "format/rans.h"
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
+#include <mutex>
+#include <thread>
 
 namespace vulcat::format {
 
@@ -47,6 +51,58 @@ void readCodes(const TensorView& codes, const TensorView& sums, QuantisedMatrix&
     }
 }
 
+/// Chunks of this many codes each are worth a thread of their own.
+constexpr uint64_t kCodesOfThread = uint64_t{1} << 21;
+
+/// The tables of all models: constant, and too dear to make for each matrix.
+const ColumnModels& columnModels() {
+    static const ColumnModels models;
+    return models;
+}
+
+void decodeChunks(const CodedMatrix& coded, std::span<int8_t> codes) {
+    const uint64_t chunkCodes = uint64_t{coded.rowsPerChunk()} * coded.columns();
+    const auto decode = [&](uint32_t first, uint32_t step) {
+        for (uint32_t chunk = first; chunk < coded.chunks(); chunk += step)
+            coded.decodeChunk(chunk,
+                              codes.subspan(chunk * chunkCodes, uint64_t{coded.chunkRows(chunk)} * coded.columns()));
+    };
+    const uint64_t most = std::max(1u, std::thread::hardware_concurrency());
+    const auto threads = static_cast<uint32_t>(std::clamp<uint64_t>(codes.size() / kCodesOfThread, 1, most));
+    std::exception_ptr failure;
+    std::mutex mutex;
+    std::vector<std::jthread> others;
+    const auto guarded = [&](uint32_t first) {
+        try {
+            decode(first, threads);
+        } catch (...) {
+            const std::lock_guard lock(mutex);
+            failure = std::current_exception();
+        }
+    };
+    for (uint32_t t = 1; t < threads; ++t) others.emplace_back(guarded, t);
+    guarded(0);
+    others.clear();
+    if (failure) std::rethrow_exception(failure);
+}
+
+void readCoded(const TensorView& tensor, QuantisedMatrix& matrix) {
+    requireDType(tensor, DType::U8);
+    try {
+        const CodedMatrix coded(tensor.bytes, columnModels());
+        if (coded.rows() != matrix.rows || coded.columns() != matrix.columns)
+            throw Error(Result::InvalidFile, "holds codes of another shape");
+        matrix.codes.resize(matrix.rows * matrix.columns);
+        decodeChunks(coded, matrix.codes);
+    } catch (const Error& error) {
+        throw Error(error.code(), "tensor " + std::string(tensor.name) + ": " + error.what());
+    }
+    matrix.codeSums.resize(matrix.rows);
+    for (uint64_t n = 0; n < matrix.rows; ++n)
+        sumCodes(std::span<const int8_t>(matrix.codes).subspan(n * matrix.columns, matrix.columns), 0,
+                 std::span(matrix.codeSums).subspan(n, 1));
+}
+
 }  // namespace
 
 std::vector<std::byte> QuantisedMatrix::packedCodes() const {
@@ -68,15 +124,29 @@ std::vector<float> QuantisedMatrix::dequantised() const {
     return values;
 }
 
-std::vector<TensorSpec> quantisedMatrixSpecs(const std::string& prefix, const QuantisedMatrix& matrix) {
+std::vector<std::byte> entropyCoded(const QuantisedMatrix& matrix) {
+    const std::vector<int32_t> codes(matrix.codes.begin(), matrix.codes.end());
+    return encodeMatrix(codes, static_cast<uint32_t>(matrix.rows), static_cast<uint32_t>(matrix.columns),
+                        columnModels());
+}
+
+std::vector<TensorSpec> quantisedMatrixSpecs(const std::string& prefix, const QuantisedMatrix& matrix,
+                                             uint64_t codedBytes) {
+    const DType scaleType = matrix.halfScales ? DType::F16 : DType::F32;
+    if (matrix.coded)
+        return {{prefix + ".coded", DType::U8, {codedBytes}}, {prefix + ".scales", scaleType, {matrix.rows, 1}}};
     return {{prefix + ".codes", DType::U8, {matrix.rows, packedRowBytes(matrix.columns, matrix.bits)}},
-            {prefix + ".scales", matrix.halfScales ? DType::F16 : DType::F32, {matrix.rows, matrix.groups()}},
+            {prefix + ".scales", scaleType, {matrix.rows, matrix.groups()}},
             {prefix + ".code_sums", DType::I32, {matrix.rows, matrix.groups()}}};
 }
 
 void writeQuantisedMatrix(SafetensorsWriter& writer, const std::string& prefix, const QuantisedMatrix& matrix) {
-    writer.write(prefix + ".codes", matrix.packedCodes());
-    writer.write(prefix + ".code_sums", std::span<const int32_t>(matrix.codeSums));
+    if (matrix.coded) {
+        writer.write(prefix + ".coded", entropyCoded(matrix));
+    } else {
+        writer.write(prefix + ".codes", matrix.packedCodes());
+        writer.write(prefix + ".code_sums", std::span<const int32_t>(matrix.codeSums));
+    }
     if (!matrix.halfScales) {
         writer.write(prefix + ".scales", std::span<const float>(matrix.scales));
         return;
@@ -87,13 +157,20 @@ void writeQuantisedMatrix(SafetensorsWriter& writer, const std::string& prefix, 
 }
 
 QuantisedMatrix readQuantisedMatrix(const TensorStore& store, std::string_view prefix, uint64_t rows, uint64_t columns,
-                                    int bits, uint64_t groupSize) {
+                                    int bits, uint64_t groupSize, bool coded) {
     QuantisedMatrix matrix;
     matrix.rows = rows;
     matrix.columns = columns;
     matrix.bits = bits;
     matrix.groupSize = groupSize;
+    matrix.coded = coded;
     const std::string name(prefix);
+    if (coded) {
+        requireShape(store.at(name + ".scales"), {rows, 1});
+        readScales(store.at(name + ".scales"), matrix);
+        readCoded(store.at(name + ".coded"), matrix);
+        return matrix;
+    }
     const TensorView& codes = store.at(name + ".codes");
     const TensorView& scales = store.at(name + ".scales");
     const TensorView& sums = store.at(name + ".code_sums");

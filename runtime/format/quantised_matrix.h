@@ -3,6 +3,9 @@
 //   <prefix>.codes      U8  [N, packedRowBytes(K)]  packed rows, see packing.h
 //   <prefix>.scales     F32 or F16 [N, groups]
 //   <prefix>.code_sums  I32 [N, groups]             sum of the codes of each group
+// or, for 8-bit codes that are entropy-coded, in fewer bytes:
+//   <prefix>.coded      U8  [bytes]                 see rans.h
+//   <prefix>.scales     F32 or F16 [N, 1]
 
 #include "format/packing.h"
 #include "format/safetensors.h"
@@ -24,6 +27,7 @@ struct QuantisedMatrix {
     std::vector<float> scales;      ///< [N, groups]
     std::vector<int32_t> codeSums;  ///< [N, groups]
     bool halfScales = false;        ///< stored as F16; then every scale is an fp16 number
+    bool coded = false;             ///< stored as .coded; 8 bits, one scale a row
 
     uint64_t groups() const { return groupCount(columns, groupSize); }
     /// All rows packed, [N, packedRowBytes(K, bits)].
@@ -32,15 +36,19 @@ struct QuantisedMatrix {
     std::vector<float> dequantised() const;
 };
 
-/// The three tensors of the matrix, for SafetensorsWriter.
-std::vector<TensorSpec> quantisedMatrixSpecs(const std::string& prefix, const QuantisedMatrix& matrix);
+/// The codes of a matrix with `coded`, as its tensor .coded holds them.
+std::vector<std::byte> entropyCoded(const QuantisedMatrix& matrix);
 
-/// Writes those three tensors. Precondition: their specs were given to the writer.
+/// The tensors of the matrix, for SafetensorsWriter. `codedBytes`: size of entropyCoded(), where the matrix is coded.
+std::vector<TensorSpec> quantisedMatrixSpecs(const std::string& prefix, const QuantisedMatrix& matrix,
+                                             uint64_t codedBytes = 0);
+
+/// Writes those tensors. Precondition: their specs were given to the writer.
 void writeQuantisedMatrix(SafetensorsWriter& writer, const std::string& prefix, const QuantisedMatrix& matrix);
 
-/// Reads and checks the three tensors: shapes and dtypes, scales finite and not negative, padding codes zero, code
-/// sums equal to the codes'. Errors: InvalidFile naming the tensor.
+/// Reads and checks the tensors: shapes and dtypes, scales finite and not negative, padding codes zero, code sums equal
+/// to the codes'; of a coded matrix, that its bytes are whole. Errors: InvalidFile naming the tensor.
 QuantisedMatrix readQuantisedMatrix(const TensorStore& store, std::string_view prefix, uint64_t rows, uint64_t columns,
-                                    int bits, uint64_t groupSize);
+                                    int bits, uint64_t groupSize, bool coded = false);
 
 }  // namespace vulcat::format

@@ -34,6 +34,9 @@ SiteRecipe parseSite(const JsonFields& fields) {
     recipe.block = static_cast<int>(fields.integer("block", 0, kWidestTransform, 0));
     recipe.mixOrder = static_cast<int>(fields.integer("mix_order", 1, kWidestTransform, 1));
     recipe.mixStride = static_cast<int>(fields.integer("mix_stride", 1, kWidestTransform, 1));
+    recipe.coded = fields.boolean("coded", false);
+    if (recipe.coded && (weightBits != 8 || groupSize != 0))
+        fields.fail("coded", "needs weight_bits 8 and group_size 0");
     return recipe;
 }
 

@@ -65,6 +65,7 @@ class SafetensorsFile {
 /// Move-only; const access is safe from several threads.
 class TensorStore {
   public:
+    /// A model folder, or a single safetensors file.
     /// Errors: InvalidFile for a missing or broken file, an index that names a file outside the folder, a tensor that
     /// the index promises and its shard lacks, or one that two shards hold.
     explicit TensorStore(const std::filesystem::path& folder);

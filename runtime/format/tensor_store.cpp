@@ -26,6 +26,10 @@ TensorStore::TensorStore(const std::filesystem::path& folder) : folder_(folder) 
     const std::filesystem::path whole = folder / "model.safetensors";
     const std::filesystem::path indexPath = folder / "model.safetensors.index.json";
     std::error_code ignored;
+    if (std::filesystem::is_regular_file(folder, ignored)) {
+        addFile(folder);
+        return;
+    }
     if (std::filesystem::exists(whole, ignored)) {
         addFile(whole);
         return;
@@ -67,7 +71,8 @@ void TensorStore::addFile(const std::filesystem::path& path) {
                         pathText(path) + ": tensor " + std::string(tensor.name) + " is in another shard too");
         }
         tensors_.push_back(tensor);
-        if (tensors_.size() > kMaxTensorsOfAllShards) throw Error(Result::InvalidFile, pathText(path) + ": too many tensors");
+        if (tensors_.size() > kMaxTensorsOfAllShards)
+            throw Error(Result::InvalidFile, pathText(path) + ": too many tensors");
     }
 }
 

@@ -41,13 +41,13 @@ std::vector<float> readVector(const format::TensorStore& store, std::string_view
 }
 
 LinearSource::LinearSource(const format::TensorStore& store, std::span<const format::LinearInfo> linears,
-                           int weightBits, int groupSize) {
+                           int weightBits, int groupSize, bool coded) {
     shape_.inputs = static_cast<uint32_t>(linears.front().columns);
     shape_.groupSize = static_cast<uint32_t>(groupSize);
     if (weightBits == 16) {
         readFloats(store, linears);
     } else {
-        readIntegers(store, linears, weightBits);
+        readIntegers(store, linears, weightBits, coded);
     }
 }
 
@@ -68,15 +68,16 @@ LinearSource::LinearSource(const format::QuantisedMatrix& matrix, std::vector<fl
     part.bias = std::move(bias);
 }
 
-void LinearSource::readIntegers(const format::TensorStore& store, std::span<const format::LinearInfo> linears,
-                                int bits) {
+void LinearSource::readIntegers(const format::TensorStore& store, std::span<const format::LinearInfo> linears, int bits,
+                                bool coded) {
     shape_.format = bits == 4 ? WeightFormat::Int4 : WeightFormat::Int8;
     for (const format::LinearInfo& linear : linears) {
-        format::QuantisedMatrix matrix =
-            format::readQuantisedMatrix(store, linear.prefix, linear.rows, linear.columns, bits, shape_.groupSize);
+        format::QuantisedMatrix matrix = format::readQuantisedMatrix(store, linear.prefix, linear.rows, linear.columns,
+                                                                     bits, shape_.groupSize, coded);
         Part& part = parts_.emplace_back();
         part.rows = static_cast<uint32_t>(linear.rows);
-        part.codes = store.at(linear.prefix + ".codes").bytes;
+        if (coded) part.packed = matrix.packedCodes();
+        part.codes = coded ? std::span<const std::byte>(part.packed) : store.at(linear.prefix + ".codes").bytes;
         part.scales = std::move(matrix.scales);
         part.codeSums = std::move(matrix.codeSums);
         part.bias = readBias(store, linear);

@@ -18,11 +18,12 @@ namespace vulcat::layers {
 /// different dtypes in one stack are widened to float32 in memory.
 class LinearSource {
   public:
-    /// Precondition: at least one linear, all with the same number of columns; weightBits is 4, 8 or 16 (floats).
+    /// Precondition: at least one linear, all with the same number of columns; weightBits is 4, 8 or 16 (floats);
+    /// `coded` 8-bit codes are decoded into memory.
     /// Errors: InvalidFile naming the tensor whose shape, dtype, codes, scales or sums are wrong, or that holds a float
     /// that is not finite.
     LinearSource(const format::TensorStore& store, std::span<const format::LinearInfo> linears, int weightBits,
-                 int groupSize);
+                 int groupSize, bool coded = false);
 
     /// One linear from memory, which it keeps, packed. Errors: InvalidArgument for a bias of another length.
     LinearSource(const format::QuantisedMatrix& matrix, std::vector<float> bias);
@@ -40,7 +41,8 @@ class LinearSource {
         std::vector<int32_t> codeSums;
         std::vector<float> bias;
     };
-    void readIntegers(const format::TensorStore& store, std::span<const format::LinearInfo> linears, int bits);
+    void readIntegers(const format::TensorStore& store, std::span<const format::LinearInfo> linears, int bits,
+                      bool coded);
     void readFloats(const format::TensorStore& store, std::span<const format::LinearInfo> linears);
 
     kernels::LinearShape shape_;

@@ -8,7 +8,8 @@ namespace {
 LinearSource sourceOf(const format::TensorStore& store, const format::ModelConfig& config, int layer,
                       format::SiteKind kind) {
     const format::SiteRecipe recipe = config.recipe(format::siteName(layer, kind));
-    return LinearSource(store, format::siteLinears(config, layer, kind), recipe.weightBits, recipe.groupSize);
+    return LinearSource(store, format::siteLinears(config, layer, kind), recipe.weightBits, recipe.groupSize,
+                        recipe.coded);
 }
 
 }  // namespace

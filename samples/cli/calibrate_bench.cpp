@@ -116,10 +116,10 @@ std::vector<Step> stepsOf(const Workload& load, int threads) {
         {"GPTQ, 4 bits", [&load, gptqOptions] { calibrate::gptq(load.w, load.hessian, load.scales, 0, gptqOptions); },
          times, "at most 4"},
         {"WaterSIC, fixed step, one pass",
-         [&load, passOptions] { calibrate::waterSic(load.w, load.hessian, calibrate::ColumnModels{}, passOptions); },
+         [&load, passOptions] { calibrate::waterSic(load.w, load.hessian, format::ColumnModels{}, passOptions); },
          times, "at most 6"},
         {"the same, then scales refined",
-         [&load, waterOptions] { calibrate::waterSic(load.w, load.hessian, calibrate::ColumnModels{}, waterOptions); },
+         [&load, waterOptions] { calibrate::waterSic(load.w, load.hessian, format::ColumnModels{}, waterOptions); },
          times, "-"}};
 }
 

@@ -8,19 +8,72 @@
 #include "calibrate/calibrate.h"
 #include "calibrate/estimate.h"
 
+#include "base/error.h"
+
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <string>
 
 namespace vulcat::cli {
 namespace {
 
 struct CalibrateArguments {
     calibrate::CalibrateOptions options;
-    std::string transform = "cat";
+    std::string recipe = "fast";
+    // Empty or 0: as the recipe has it.
+    std::string transform, block, rounding, permute;
+    int weights = 0, activations = 0;
+    double bits = 0;        ///< a weight of WaterSIC
+    double targetBits = 0;  ///< 0: none
+    double leastSqnr = 10;
+    bool keepEight = false, noActOrder = false;
     std::string scales = "mse";
     bool dryRun = false;
 };
+
+int blockNamed(const std::string& name) {
+    if (name == "full") return calibrate::kFullBlock;
+    const bool number = name.size() <= 4 && name.find_first_not_of("0123456789") == std::string::npos;
+    const int block = number ? std::stoi(name) : 0;
+    if (block == 0) throw Error(Result::InvalidArgument, "--block takes 16 to 256, or full");
+    return block;
+}
+
+/// Recipe first, then what was said besides.
+void settle(CalibrateArguments& a) {
+    using calibrate::Permute;
+    using calibrate::Rounding;
+    using calibrate::TransformKind;
+    calibrate::CalibrateOptions& o = a.options;
+    calibrate::applyRecipe(a.recipe, o);
+    const std::map<std::string, TransformKind> transforms{{"none", TransformKind::None},
+                                                          {"hadamard", TransformKind::Hadamard},
+                                                          {"block-hadamard", TransformKind::BlockHadamard},
+                                                          {"cat", TransformKind::Cat}};
+    const std::map<std::string, Rounding> roundings{
+        {"nearest", Rounding::Nearest}, {"gptq", Rounding::Gptq}, {"watersic", Rounding::WaterSic}};
+    const std::map<std::string, Permute> permutations{
+        {"none", Permute::None}, {"mass", Permute::Mass}, {"cat", Permute::Cat}};
+    if (a.bits > 0 && a.rounding.empty()) a.rounding = "watersic";
+    if (!a.rounding.empty()) o.rounding = roundings.at(a.rounding);
+    if (o.rounding == Rounding::WaterSic) {  // brings its own transform; 8-bit integers carry its codes
+        o.transform = TransformKind::None;
+        o.permute = Permute::None;
+        o.weightBits = 8;
+        o.activationBits = 8;
+        if (a.bits > 0) o.rate = a.bits;
+    }
+    if (!a.transform.empty()) o.transform = transforms.at(a.transform);
+    if (!a.permute.empty()) o.permute = permutations.at(a.permute);
+    if (!a.block.empty()) o.block = blockNamed(a.block);
+    if (a.weights != 0) o.weightBits = a.weights;
+    if (a.activations != 0) o.activationBits = a.activations;
+    if (o.weightBits == 16 && a.transform.empty()) o.transform = TransformKind::None;
+    if (a.targetBits > 0) o.targetBits = a.targetBits;
+    if (a.keepEight) o.leastSqnr = a.leastSqnr;
+    o.scales = a.scales == "mse" ? format::ScaleSearch::Mse : format::ScaleSearch::AbsMax;
+}
 
 void printEstimate(const calibrate::Estimate& estimate) {
     Table table({"needs", "amount"});
@@ -69,11 +122,23 @@ void addCalibrateCommand(CommandLine& line) {
     command.option("MODEL_DIR", o.modelDir, "Hugging Face folder: config.json, *.safetensors, tokenizer.json").required();
     command.option("-o,--output", o.outDir, "Folder to write; must not exist").required();
     command.option("-f,--text", o.texts.files, "Calibration text, UTF-8; several files may follow").required();
-    command.option("--weights", o.weightBits, "Bits of a weight").oneOf({4, 8, 16});
-    command.option("--activations", o.activationBits, "Bits of an activation").oneOf({4, 8, 16});
-    command.option("--transform", a->transform, "What is done to the inputs of linears: nothing, a Hadamard mix, or CAT and then a mix")
-        .oneOf({"none", "hadamard", "cat"});
-    command.option("--block", o.block, "Channels in a block of the CAT transform").range(16, 128);
+    command.option("--recipe", a->recipe, "How much work: nearest rounding behind CAT; GPTQ as well; wide blocks and everything that helps")
+        .oneOf({"fast", "balanced", "best"});
+    command.option("--weights", a->weights, "Bits of a weight; 0: 4, or as the rounding has it").oneOf({0, 4, 8, 16});
+    command.option("--activations", a->activations, "Bits of an activation; 0: 4, or 8 with WaterSIC").oneOf({0, 4, 8, 16});
+    command.option("--transform", a->transform, "What is done to the inputs of linears: none, hadamard, block-hadamard, or cat (and then a mix); else the recipe's")
+        .oneOf({"none", "hadamard", "block-hadamard", "cat"});
+    command.option("--block", a->block, "Channels in a block of the transform: 16 to 256, or full; else the recipe's");
+    command.option("--rounding", a->rounding, "nearest, gptq, or watersic (entropy-coded); else the recipe's").oneOf({"nearest", "gptq", "watersic"});
+    command.option("--bits", a->bits, "Bits a weight of WaterSIC over the whole model, side information included, e.g. 2.5; chooses --rounding watersic")
+        .range(0.0, 6.0);
+    command.option("--permute", a->permute, "Order of an MLP's hidden channels: none, mass (even blocks), cat (related channels meet); else the recipe's")
+        .oneOf({"none", "mass", "cat"});
+    command.flag("--act-order", o.actOrder, "GPTQ takes the columns with the largest inputs first");
+    command.flag("--random-signs", o.randomSigns, "Random signs before the Hadamard of a transform, from --seed");
+    command.option("--target-bits", a->targetBits, "Mean bits of a weight, 4 to 8: sites that 4 bits serve worst get 8; 0: all alike").range(0.0, 8.0);
+    command.flag("--auto", a->keepEight, "Keep at 8 bits the sites whose outputs do not reach --least-sqnr with 4");
+    command.option("--least-sqnr", a->leastSqnr, "What --auto asks of a site, in dB").range(0.0, 60.0);
     command.option("--group-size", o.groupSize, "Inputs that share a weight scale; 0: a whole row").oneOf({0, 32, 64, 128});
     command.option("--scales", a->scales, "Weight scales: from the largest weight, or searched for least squared error")
         .oneOf({"absmax", "mse"});
@@ -82,18 +147,13 @@ void addCalibrateCommand(CommandLine& line) {
     command.option("--samples", o.texts.samples, "Sequences to use, from the start; 0: all").atLeastZero();
     command.option("--seq-len", o.texts.seqLen, "Tokens in a sequence at most (and never more than the model's context)")
         .range(2, 1 << 20);
-    command.option("--seed", o.seed, "Chooses the rows the report measures on");
+    command.option("--seed", o.seed, "Chooses the rows the report measures on, and random signs");
     command.option("-t,--threads", o.threads, "CPU threads; 0: one a core. Never changes the result").range(0, 1024);
     command.flag("--overwrite", o.overwrite, "Replace the output folder once the new one is complete");
     command.flag("--dry-run", a->dryRun, "Only say what peak memory, disk and time it would take");
     command.footer("An interrupted run (Ctrl-C, a power cut) continues when the same command is given again.");
     command.action([a] {
-        using calibrate::TransformKind;
-        using format::ScaleSearch;
-        const std::map<std::string, TransformKind> kinds{
-            {"none", TransformKind::None}, {"hadamard", TransformKind::Hadamard}, {"cat", TransformKind::Cat}};
-        a->options.transform = kinds.at(a->transform);
-        a->options.scales = a->scales == "mse" ? ScaleSearch::Mse : ScaleSearch::AbsMax;
+        settle(*a);
         return calibrateModel(*a);
     });
 }

@@ -14,6 +14,7 @@
 
 #include <cstdio>
 #include <fstream>
+#include <map>
 #include <memory>
 
 namespace vulcat::cli {
@@ -22,6 +23,8 @@ namespace {
 struct Totals {
     uint64_t bytes = 0;            ///< all tensors
     uint64_t quantisedBytes = 0;   ///< codes, scales, sums
+    uint64_t codedBytes = 0;       ///< of those, entropy-coded codes
+    uint64_t codedWeights = 0;
     uint64_t quantisedWeights = 0;
     uint64_t transformBytes = 0;
     uint64_t parameters = 0;       ///< weights of any kind; a transform is none
@@ -39,16 +42,20 @@ Totals countTensors(const format::ModelConfig& config, const format::TensorStore
         totals.bytes += tensor.bytes.size();
         if (tensor.name.find(".transform.") != std::string_view::npos)
             totals.transformBytes += tensor.bytes.size();
-        else if (endsWithAny(tensor.name, {".codes", ".scales", ".code_sums"}))
+        else if (endsWithAny(tensor.name, {".codes", ".coded", ".scales", ".code_sums"}))
             totals.quantisedBytes += tensor.bytes.size();
         else
             totals.parameters += tensor.elements();
+        if (tensor.name.ends_with(".coded")) totals.codedBytes += tensor.bytes.size();
     }
     for (int layer = 0; layer < config.layers; ++layer)
         for (format::SiteKind kind : format::kSites) {
-            if (config.recipe(format::siteName(layer, kind)).weightBits == 16) continue;
-            for (const format::LinearInfo& linear : format::siteLinears(config, layer, kind))
+            const format::SiteRecipe recipe = config.recipe(format::siteName(layer, kind));
+            if (recipe.weightBits == 16) continue;
+            for (const format::LinearInfo& linear : format::siteLinears(config, layer, kind)) {
                 totals.quantisedWeights += linear.rows * linear.columns;
+                if (recipe.coded) totals.codedWeights += linear.rows * linear.columns;
+            }
         }
     totals.parameters += totals.quantisedWeights;
     return totals;
@@ -77,16 +84,35 @@ void printSummary(const format::ModelConfig& config, const Totals& totals) {
         line("", bits(totals.quantisedBytes, totals.quantisedWeights) + " in the " + std::to_string(totals.quantisedWeights) +
                      " quantised ones, scales and sums included; transforms add " +
                      bits(totals.transformBytes, totals.quantisedWeights));
+    if (totals.codedWeights > 0)
+        line("", bits(totals.codedBytes, totals.codedWeights) + " in the entropy codes of " + std::to_string(totals.codedWeights));
     if (config.quantization)
         line("recipe", nlohmann::json::parse(config.quantization->recipeJson).value("weights", nlohmann::json::object()).dump() + " weights");
     else
         line("recipe", "none: a float model");
 }
 
-void printSites(const format::ModelConfig& config) {
+/// "4", or "8, coded in 2.513".
+std::string weightBitsText(const format::ModelConfig& config, const format::TensorStore& store, int layer, format::SiteKind kind) {
+    const format::SiteRecipe recipe = config.recipe(format::siteName(layer, kind));
+    const std::string whole = std::to_string(recipe.weightBits);
+    if (!recipe.coded) return whole;
+    double bytes = 0, weights = 0;
+    for (const format::LinearInfo& linear : format::siteLinears(config, layer, kind)) {
+        bytes += static_cast<double>(store.at(linear.prefix + ".coded").bytes.size());
+        weights += static_cast<double>(linear.rows * linear.columns);
+    }
+    return whole + ", coded in " + fixed(8 * bytes / weights, 3);
+}
+
+void printSites(const format::ModelConfig& config, const format::TensorStore& store) {
     Table table({"site", "weight bits", "group", "activation bits", "zero point", "block", "mix order", "mix stride"});
+    std::map<std::string, std::string> weightBits;
+    for (int layer = 0; layer < config.layers; ++layer)
+        for (format::SiteKind kind : format::kSites)
+            weightBits[format::siteName(layer, kind)] = weightBitsText(config, store, layer, kind);
     for (const auto& [name, r] : config.quantization->sites)
-        table.add({name, std::to_string(r.weightBits), r.groupSize == 0 ? "row" : std::to_string(r.groupSize), std::to_string(r.activationBits),
+        table.add({name, weightBits.at(name), r.groupSize == 0 ? "row" : std::to_string(r.groupSize), std::to_string(r.activationBits),
                    r.activationBits == 4 && !r.activationSymmetric ? "yes" : "no", std::to_string(r.block), std::to_string(r.mixOrder),
                    std::to_string(r.mixStride)});
     std::printf("\n%s", table.markdown().c_str());
@@ -106,7 +132,7 @@ int inspect(const std::filesystem::path& folder, bool listTensors) {
     format::requireModelTensors(config, store);
     printSummary(config, countTensors(config, store));
     if (config.quantization) {
-        printSites(config);
+        printSites(config, store);
         printReport(folder / "calibration_report.json");
     }
     if (!listTensors) return kExitOk;

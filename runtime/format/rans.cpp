@@ -1,4 +1,4 @@
-#include "calibrate/rans.h"
+#include "format/rans.h"
 
 #include "base/error.h"
 
@@ -7,7 +7,7 @@
 #include <cstring>
 #include <string>
 
-namespace vulcat::calibrate {
+namespace vulcat::format {
 
 namespace {
 
@@ -369,4 +369,4 @@ void CodedMatrix::decodeChunk(uint32_t chunk, std::span<int8_t> out) const {
     decode(chunk, out);
 }
 
-}  // namespace vulcat::calibrate
+}  // namespace vulcat::format

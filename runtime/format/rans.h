@@ -24,7 +24,7 @@
 #include <span>
 #include <vector>
 
-namespace vulcat::calibrate {
+namespace vulcat::format {
 
 /// Codes that can be coded: -kMaxCode..kMaxCode.
 inline constexpr int32_t kMaxCode = 32767;
@@ -97,4 +97,4 @@ class CodedMatrix {
     std::vector<uint64_t> offsets_;  ///< of each chunk in bytes_, and the end
 };
 
-}  // namespace vulcat::calibrate
+}  // namespace vulcat::format

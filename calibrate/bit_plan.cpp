@@ -1,0 +1,91 @@
+#include "calibrate/bit_plan.h"
+
+#include "calibrate/parallel.h"
+#include "calibrate/plan.h"
+#include "calibrate/rounding.h"
+#include "calibrate/sqnr.h"
+#include "calibrate/transforms.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace vulcat::calibrate {
+
+namespace {
+
+constexpr size_t kTrialSequences = 8;
+constexpr Eigen::Index kTrialRows = 48;  // of each sequence
+
+/// Evenly spread rows.
+Matrix someRows(const Matrix& x) {
+    const Eigen::Index count = std::min(kTrialRows, x.rows());
+    Matrix rows(count, x.cols());
+    for (Eigen::Index i = 0; i < count; ++i) rows.row(i) = x.row(i * x.rows() / count);
+    return rows;
+}
+
+double trialSqnr(const CalibrateOptions& options, const Site& floats, const std::vector<Matrix>& parts, int threads) {
+    Eigen::Index count = 0;
+    for (const Matrix& part : parts) count += part.rows();
+    Matrix rows(count, parts.front().cols());
+    Eigen::Index first = 0;
+    for (const Matrix& part : parts) {
+        rows.middleRows(first, part.rows()) = part;
+        first += part.rows();
+    }
+    Site site;
+    site.transform = hadamardTransform(rows.cols()).stored;
+    site.recipe = siteRecipe(options, site.transform);
+    std::vector<Matrix> transformed;
+    for (const Linear& linear : floats.linears) {
+        transformed.push_back(site.transform ? transformWeights(*site.transform, linear.weight, threads)
+                                             : linear.weight);
+        Linear& codes = site.linears.emplace_back();
+        codes.bias = linear.bias;
+        codes.codes = roundWeights(transformed.back(), 4, options.groupSize, options.scales, threads);
+    }
+    return judgeSite(site, floats.linears, transformed, rows).measured;
+}
+
+double weightsOf(const Site& site) {
+    double weights = 0;
+    for (const Linear& linear : site.linears) weights += static_cast<double>(linear.weight.size());
+    return weights;
+}
+
+}  // namespace
+
+std::vector<SiteBits> planBits(const CalibrateOptions& options, const Decoder& decoder,
+                               std::span<const Sequence> sequences, int threads) {
+    const size_t count = std::min(kTrialSequences, sequences.size());
+    std::vector<Matrix> hidden;
+    for (size_t s = 0; s < count; ++s) hidden.push_back(decoder.embed(sequences[s]));
+    std::vector<SiteBits> plan;
+    std::vector<double> weights;
+    for (int l = 0; l < decoder.config().layers; ++l) {
+        const Layer layer = decoder.layer(l);
+        std::vector<std::vector<Matrix>> rows(format::kSites.size(), std::vector<Matrix>(count));
+        parallelFor(count, threads, [&](size_t s) {
+            decoder.run(layer, hidden[s],
+                        [&](SiteKind kind, const Matrix& x) { rows[static_cast<size_t>(kind)][s] = someRows(x); });
+        });
+        for (SiteKind kind : format::kSites) {
+            plan.push_back({4, trialSqnr(options, layer.site(kind), rows[static_cast<size_t>(kind)], threads)});
+            weights.push_back(weightsOf(layer.site(kind)));
+        }
+    }
+    std::vector<size_t> worstFirst(plan.size());
+    std::iota(worstFirst.begin(), worstFirst.end(), size_t{0});
+    std::stable_sort(worstFirst.begin(), worstFirst.end(),
+                     [&](size_t a, size_t b) { return plan[a].sqnr < plan[b].sqnr; });
+    const double all = std::accumulate(weights.begin(), weights.end(), 0.0);
+    double spare = (options.targetBits.value_or(4.0) - 4.0) * all;
+    for (const size_t site : worstFirst) {
+        if (4 * weights[site] > spare) continue;
+        spare -= 4 * weights[site];
+        plan[site].weightBits = 8;
+    }
+    return plan;
+}
+
+}  // namespace vulcat::calibrate

@@ -1,0 +1,29 @@
+#pragma once
+// From the transformed float weights of a site to its codes, by the method that was asked for.
+
+#include "calibrate/options.h"
+#include "calibrate/site.h"
+
+#include <string>
+#include <vector>
+
+namespace vulcat::calibrate {
+
+/// What rounding beyond nearest knows of a site's inputs, behind the transform: x in the float model, x^ in the stream
+/// that is quantised so far. Sums over rows.
+struct InputMoments {
+    MatrixD hessian;  ///< x^ x^^T [K, K]
+    MatrixD drift;    ///< (x - x^) x^^T [K, K]; or empty
+};
+
+/// W + W drift (hessian + damping)^-1: the weights whose outputs on x^ come nearest to those of W on x, in the
+/// least-squares sense. [N, K]
+Matrix driftCorrected(const Matrix& w, const InputMoments& moments, double relativeDamping, int threads);
+
+/// Codes of all linears of a site, given as W T^-1. `energy` [K] is the relative mean square of x per channel
+/// (nearest). `moments` counts only beyond nearest. What had to be done about degenerate input is added to `notes`.
+std::vector<format::QuantisedMatrix> roundSite(const CalibrateOptions& options, const std::vector<Matrix>& transformed,
+                                               const std::vector<float>& energy, const InputMoments& moments,
+                                               int threads, std::vector<std::string>& notes);
+
+}  // namespace vulcat::calibrate
