@@ -12,7 +12,7 @@ struct PeakPush {
 };
 
 /// Multiply-adds of an invocation in a round.
-VULCAT_CONSTANT uint kPeakMultiplyAdds = 256;
+VULCAT_CONSTANT uint kPeakMultiplyAdds = 192;
 
 VULCAT_INTERFACE_END
 
