@@ -10,6 +10,8 @@
 #include "calibrate/parallel.h"
 #include "calibrate/plan.h"
 #include "calibrate/site_work.h"
+#include "calibrate/statistics_source.h"
+#include "calibrate/team.h"
 #include "calibrate/work_folder.h"
 
 #include "text/tokenizer.h"
@@ -35,6 +37,8 @@ class Run {
     Report execute();
 
   private:
+    /// This process writes; with a team the others only compute along.
+    bool leads() const { return options_.team == nullptr || options_.team->rank() == 0; }
     void checkStop(size_t layer) const;
     std::vector<format::SiteRecipe> recipesOf(const std::vector<SiteReport>& sites) const;
     void passFinished(size_t layer);
@@ -48,6 +52,7 @@ class Run {
     SerialBlas serial_;
     Decoder decoder_;
     int threads_;
+    std::optional<StatisticsSource> statistics_;  ///< in place of sequences
     std::vector<Sequence> sequences_;
     nlohmann::json recipe_;
     std::string fingerprint_;
@@ -69,25 +74,52 @@ std::vector<Sequence> readInputs(const CalibrateOptions& options, const Decoder&
         if (tensor.dtype == format::DType::F32 || tensor.dtype == format::DType::F16 ||
             tensor.dtype == format::DType::BF16)
             format::requireFinite(tensor);
+    if (!options.statistics.empty()) return {};
     return readSequences(options.texts, text::Tokenizer(options.modelDir), decoder.config().maxPositions);
+}
+
+std::optional<StatisticsSource> openStatistics(const CalibrateOptions& options, const Decoder& decoder) {
+    if (options.statistics.empty()) return std::nullopt;
+    return std::optional<StatisticsSource>(std::in_place, options.statistics, decoder.config(), decoder.tensors());
+}
+
+std::string fingerprintOf(const CalibrateOptions& options, const nlohmann::json& recipe, const Decoder& decoder,
+                          const std::vector<Sequence>& sequences, const std::optional<StatisticsSource>& statistics) {
+    const std::string inputs = fingerprint(recipe, options.seed, decoder.tensors(), sequences);
+    if (!statistics) return inputs;
+    Hasher hasher;
+    hasher.add(inputs);
+    hasher.add(statistics->digest());
+    return hasher.digest();
+}
+
+/// Of processes that work together the first makes the folder, and the others follow.
+WorkFolder openWork(const CalibrateOptions& options, const std::string& fingerprint) {
+    const bool owner = options.team == nullptr || options.team->rank() == 0;
+    if (!owner) options.team->meet();
+    return WorkFolder(options.outDir, fingerprint, options.overwrite, owner);
 }
 
 Run::Run(const CalibrateOptions& options, const Progress& progress)
     : options_(options),
       decoder_(options.modelDir),
       threads_(threadCount(options.threads)),
+      statistics_(openStatistics(options, decoder_)),
       sequences_(readInputs(options, decoder_)),
       recipe_(recipeJson(options)),
-      fingerprint_(fingerprint(recipe_, options.seed, decoder_.tensors(), sequences_)),
-      work_(options.outDir, fingerprint_, options.overwrite),
+      fingerprint_(fingerprintOf(options, recipe_, decoder_, sequences_, statistics_)),
+      work_(openWork(options, fingerprint_)),
       meter_(progress, 0),
       siteUnits_(std::max<uint64_t>(1, sequences_.size() / 4)),
       observer_(
           options, decoder_.config(), sequences_, threads_, [this] { checkStop(layer_); },
           [this](size_t sequences) { meter_.advance(sequences); }) {
     const uint64_t passes = heedsStream(options) ? 6 : 1;
-    const uint64_t layerUnits = passes * sequences_.size() + 4 * siteUnits_;
+    const uint64_t layerUnits = passes * observer_.own(sequences_).size() + 4 * siteUnits_;
     meter_ = ProgressMeter(progress, static_cast<uint64_t>(decoder_.config().layers) * layerUnits);
+    if (options.team == nullptr) return;
+    if (leads()) options.team->meet();  // the others wait for the folder, see openWork
+    options.team->meet();               // and nobody goes on before all have seen what is finished
 }
 
 void Run::checkStop(size_t layer) const {
@@ -112,23 +144,23 @@ void Run::passFinished(size_t layer) {
         readLayer(work_.layerFile(layer), decoder_.config(), static_cast<int>(layer), recipesOf(work_.layers()[layer]),
                   baked);
     }
-    parallelFor(sequences_.size(), threads_, [&](size_t s) {
+    parallelFor(floats_->size(), threads_, [&](size_t s) {
         checkStop(layer);
         floats_->run(floats, s);
         if (quantised_) quantised_->run(baked, s);
     });
     const uint64_t passes = heedsStream(options_) ? 5 : 0;
-    meter_.skip(4 * siteUnits_ + passes * sequences_.size());
-    meter_.advance(sequences_.size());
+    meter_.skip(4 * siteUnits_ + passes * floats_->size());
+    meter_.advance(floats_->size());
 }
 
 void Run::leave(size_t index, Stream&& ahead, const Layer& quantised) {
     *floats_ = std::move(ahead);
-    parallelFor(sequences_.size(), threads_, [&](size_t s) {
+    parallelFor(floats_->size(), threads_, [&](size_t s) {
         checkStop(index);
         quantised_->leave(quantised, s);
     });
-    meter_.advance(sequences_.size());
+    meter_.advance(floats_->size());
 }
 
 /// The options with the bits that this site gets.
@@ -170,14 +202,15 @@ void Run::tellPlan(size_t layer, SiteKind kind, SiteReport& report) const {
 
 void Run::calibrateLayer(size_t index) {
     const std::string name = "layer " + std::to_string(index + 1) + " of " + std::to_string(decoder_.config().layers);
-    const bool heeds = heedsStream(options_);
+    const bool heeds = heedsStream(options_) && !statistics_;
     Layer layer = decoder_.layer(static_cast<int>(index));
     meter_.stage(name + ": statistics");
     // Where a second stream goes along, both are led through the sites together later; the float stream then goes on
     // from here, as it does in a run that was interrupted.
     std::optional<Stream> ahead;
     if (heeds) ahead.emplace(*floats_);
-    std::vector<SiteInputs> inputs = observer_.throughLayer(layer, ahead ? *ahead : *floats_);
+    std::vector<SiteInputs> inputs = statistics_ ? statistics_->layer(static_cast<int>(index))
+                                                 : observer_.throughLayer(layer, ahead ? *ahead : *floats_);
     Layer quantised;
     quantised.attentionNorm = layer.attentionNorm;
     quantised.mlpNorm = layer.mlpNorm;
@@ -195,7 +228,12 @@ void Run::calibrateLayer(size_t index) {
         SiteWork work(siteOptions(index, kind, reports), layer.site(kind), inputs[static_cast<size_t>(kind)], threads_);
         InputMoments moments;
         if (heeds) moments = observer_.atSite(kind, {*floats_, layer, *quantised_, quantised}, work.transform());
+        const bool floatOnly = statistics_ && heedsStream(options_);
+        if (floatOnly) moments = floatMoments(inputs[static_cast<size_t>(kind)].moments, work.transform(), threads_);
         SiteReport report = work.finish(moments, quantised.site(kind));
+        if (floatOnly)
+            report.notes.emplace_back(
+                "rounded for the float model's inputs: a file of statistics knows none of the model quantised so far");
         report.site = bake.name;
         tellPlan(index, kind, report);
         if (kind == SiteKind::Down) {
@@ -211,7 +249,7 @@ void Run::calibrateLayer(size_t index) {
         meter_.advance(siteUnits_);
     }
     if (heeds) leave(index, std::move(*ahead), quantised);
-    writeLayer(work_.layerFile(index), baked);
+    if (leads()) writeLayer(work_.layerFile(index), baked);
     work_.commitLayer(std::move(reports));
 }
 
@@ -235,8 +273,8 @@ void Run::writeAll(Report& report) {
 Report Run::execute() {
     Report report;
     report.recipe = recipe_;
-    report.tokens = observer_.tokens();
-    report.sequences = sequences_.size();
+    report.tokens = statistics_ ? statistics_->header().tokens : observer_.tokens();
+    report.sequences = statistics_ ? statistics_->header().sequences : sequences_.size();
     report.fingerprint = fingerprint_;
     const auto layers = static_cast<size_t>(decoder_.config().layers);
     const size_t done = work_.layers().size();
@@ -244,22 +282,23 @@ Report Run::execute() {
     if (!work_.outputComplete()) {
         if (options_.weightBits != 16 && done < layers) {
             if (options_.targetBits) bits_ = planBits(options_, decoder_, sequences_, threads_);
-            floats_.emplace(decoder_, sequences_);
-            if (heedsStream(options_)) quantised_.emplace(*floats_);
+            if (!statistics_) floats_.emplace(decoder_, observer_.own(sequences_));
+            if (floats_ && heedsStream(options_)) quantised_.emplace(*floats_);
             for (layer_ = 0; layer_ < layers; ++layer_) {
                 if (layer_ < done) {
                     meter_.stage("layer " + std::to_string(layer_ + 1) + " of " + std::to_string(layers) +
                                  ": done before");
-                    passFinished(layer_);
+                    if (floats_) passFinished(layer_);
                 } else {
                     calibrateLayer(layer_);
                 }
             }
         }
         for (const auto& sites : work_.layers()) report.sites.insert(report.sites.end(), sites.begin(), sites.end());
-        writeAll(report);
+        if (leads()) writeAll(report);
     }
-    work_.finish();
+    if (leads()) work_.finish();
+    if (options_.team != nullptr) options_.team->meet();
     return report;
 }
 
@@ -271,7 +310,8 @@ Report calibrate(const CalibrateOptions& options, const Progress& progress) {
     if (fs::exists(options.outDir, status) && fs::equivalent(options.outDir, options.modelDir, status))
         throw Error(Result::InvalidArgument,
                     options.outDir.string() + ": is the model folder itself; choose another output");
-    if (!fs::exists(WorkFolder::pathFor(options.outDir), status))
+    const bool leads = options.team == nullptr || options.team->rank() == 0;
+    if (leads && !fs::exists(WorkFolder::pathFor(options.outDir), status))
         WorkFolder::requireFree(options.outDir, options.overwrite);
     return Run(options, progress).execute();
 }

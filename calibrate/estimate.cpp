@@ -195,6 +195,8 @@ Estimate estimate(const CalibrateOptions& options) {
     if (config.quantization)
         throw Error(Result::Unsupported,
                     options.modelDir.string() + ": is calibrated already; start from the float model");
+    if (!options.statistics.empty())
+        throw Error(Result::InvalidArgument, "an estimate needs the texts: it counts their tokens");
     const std::vector<Sequence> sequences =
         readSequences(options.texts, text::Tokenizer(options.modelDir), config.maxPositions);
     const int threads = threadCount(options.threads);

@@ -3,6 +3,7 @@
 #include "calibrate/gram.h"
 #include "calibrate/parallel.h"
 #include "calibrate/plan.h"
+#include "calibrate/team.h"
 
 #include <algorithm>
 #include <array>
@@ -29,6 +30,13 @@ Observer::Observer(const CalibrateOptions& options, const format::ModelConfig& c
       firstRow_{0} {
     for (const Sequence& sequence : sequences) firstRow_.push_back(firstRow_.back() + sequence.size());
     keptRows_ = chooseRows(firstRow_.back(), kKeptRows, options.seed);
+    const Share share = options.team == nullptr ? Share{} : Share{options.team->rank(), options.team->size()};
+    begin_ = share.begin(sequences.size());
+    end_ = share.end(sequences.size());
+}
+
+void Observer::sumOverTeam(std::span<double> values) const {
+    if (options_.team != nullptr) options_.team->sum(values);
 }
 
 void Observer::keepRows(Matrix& rows, const Matrix& x, size_t sequence) const {
@@ -38,7 +46,7 @@ void Observer::keepRows(Matrix& rows, const Matrix& x, size_t sequence) const {
 }
 
 void Observer::inWaves(const std::function<void(size_t)>& work, const std::function<void(size_t)>& merge) const {
-    const size_t wave = static_cast<size_t>(threads_), sequences = firstRow_.size() - 1;
+    const size_t wave = static_cast<size_t>(threads_), sequences = end_ - begin_;
     for (size_t first = 0; first < sequences; first += wave) {
         const size_t count = std::min(wave, sequences - first);
         parallelFor(count, threads_, [&](size_t i) {
@@ -59,7 +67,7 @@ std::vector<SiteInputs> Observer::throughLayer(const Layer& layer, Stream& strea
     for (SiteKind kind : format::kSites) {
         SecondMoments moments = emptyMoments(kind);
         const Eigen::Index width = moments.width();
-        sites.push_back({std::move(moments), Matrix(static_cast<Eigen::Index>(keptRows_.size()), width)});
+        sites.push_back({std::move(moments), Matrix::Zero(static_cast<Eigen::Index>(keptRows_.size()), width)});
     }
     std::vector<std::vector<SecondMoments>> sums(stream.size());
     const auto work = [&](size_t s) {
@@ -69,13 +77,21 @@ std::vector<SiteInputs> Observer::throughLayer(const Layer& layer, Stream& strea
             // First tokens often carry a few huge activations that no other token has; as one direction in the sums
             // they would steer a transform that serves every token.
             sums[s][site].add(x.bottomRows(x.rows() - 1));
-            keepRows(sites[site].rows, x, s);
+            keepRows(sites[site].rows, x, begin_ + s);
         });
     };
     inWaves(work, [&](size_t s) {
         for (size_t site = 0; site < sites.size(); ++site) sites[site].moments.add(sums[s][site]);
         sums[s].clear();
     });
+    if (options_.team == nullptr) return sites;
+    const uint64_t tokens = firstRow_.back() - (firstRow_.size() - 1);  // in the sums of all processes: no first tokens
+    for (SiteInputs& site : sites) {
+        std::vector<double> values = site.moments.packed();
+        sumOverTeam(values);
+        site.moments = SecondMoments::fromPacked(site.moments.width(), site.moments.block(), tokens, values);
+        options_.team->sum(std::span<float>(site.rows.data(), static_cast<size_t>(site.rows.size())));
+    }
     return sites;
 }
 
@@ -102,6 +118,8 @@ InputMoments Observer::atSite(SiteKind kind, const StreamPair& streams,
         rows[s] = {};
     });
     mirrorLower(moments.hessian);
+    for (MatrixD* sum : {&moments.hessian, &moments.drift})
+        sumOverTeam(std::span<double>(sum->data(), static_cast<size_t>(sum->size())));
     return moments;
 }
 

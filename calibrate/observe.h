@@ -25,11 +25,14 @@ struct StreamPair {
 
 class Observer {
   public:
-    /// `check` may throw to end the work; `advance` is told of finished sequences.
+    /// `check` may throw to end the work; `advance` is told of finished sequences. With a team (see options) this
+    /// process leads only its own part of the sequences through the model, and sums are those of all processes.
     Observer(const CalibrateOptions& options, const format::ModelConfig& config, std::span<const Sequence> sequences,
              int threads, std::function<void()> check, std::function<void(size_t)> advance);
 
     uint64_t tokens() const { return firstRow_.back(); }
+    /// The part of the sequences that streams of this process hold.
+    std::span<const Sequence> own(std::span<const Sequence> all) const { return all.subspan(begin_, end_ - begin_); }
     /// Leads the stream through the layer and gathers what passes its sites, indexed by SiteKind. Sums are merged in
     /// the order of the sequences, so that they do not depend on the number of threads.
     std::vector<SiteInputs> throughLayer(const Layer& layer, Stream& stream) const;
@@ -39,6 +42,7 @@ class Observer {
 
   private:
     void keepRows(Matrix& rows, const Matrix& x, size_t sequence) const;
+    void sumOverTeam(std::span<double> values) const;
     /// Calls work(sequence) over threads, a wave at a time, and then merge(sequence) in order.
     void inWaves(const std::function<void(size_t)>& work, const std::function<void(size_t)>& merge) const;
 
@@ -49,6 +53,7 @@ class Observer {
     std::function<void(size_t)> advance_;
     std::vector<uint64_t> firstRow_;  ///< of each sequence among all tokens, and their number at the end
     std::vector<uint64_t> keptRows_;
+    size_t begin_ = 0, end_ = 0;  ///< own sequences among all
 };
 
 }  // namespace vulcat::calibrate

@@ -54,6 +54,7 @@ struct CalibrateOptions {
     std::filesystem::path modelDir;
     std::filesystem::path outDir;
     TextOptions texts;
+    std::filesystem::path statistics;  ///< calibrate from this file (calibrate/statistics_file.h), not from texts
     int weightBits = 4;                ///< 4, 8 or 16 (float)
     int activationBits = 4;            ///< 4, 8 or 16 (float)
     bool activationSymmetric = false;  ///< of 4-bit activations; 8-bit ones are always symmetric

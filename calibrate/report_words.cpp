@@ -84,10 +84,14 @@ std::string recipeSentence(const json& recipe) {
     std::string out = "W" + std::to_string(weights) + "A" + std::to_string(activations);
     const auto transform = recipeField<std::string>(recipe, "transform", "type", "");
     if (transform == "cat")
-        out += ", CAT in blocks of " + std::to_string(recipeField(recipe, "transform", "block", 0)) +
+        out += (recipeField<std::string>(recipe, "transform", "block", "") == "full"
+                    ? ", CAT of the whole width"
+                    : ", CAT in blocks of " + std::to_string(recipeField(recipe, "transform", "block", 0))) +
                " and a Hadamard mix";
     else if (transform == "hadamard")
         out += ", a Hadamard mix of the whole width";
+    else if (transform == "block-hadamard")
+        out += ", Hadamards in blocks of " + std::to_string(recipeField(recipe, "transform", "block", 0));
     else if (transform == "none")
         out += ", no transform";
     const int group = recipeField(recipe, "weights", "group_size", 0);
@@ -97,6 +101,8 @@ std::string recipeSentence(const json& recipe) {
         if (scales == "mse") out += " (searched)";
         if (scales == "absmax") out += " (from the largest weight)";
     }
+    const auto rounding = recipeField<std::string>(recipe, "rounding", "method", "");
+    if (!rounding.empty()) out += ", rounded by " + rounding;
     if (activations == 4)
         out += recipeField(recipe, "activations", "symmetric", false) ? ", symmetric activations"
                                                                       : ", asymmetric activations";
@@ -160,6 +166,8 @@ std::string siteFacts(const SiteReport& site) {
     std::string out = std::to_string(site.inputs) + " inputs, " + std::to_string(site.outputs) + " outputs";
     if (site.block > 0) out += ", blocks of " + std::to_string(site.block);
     if (site.mixOrder > 1) out += ", mix of order " + std::to_string(site.mixOrder);
+    out += "; W" + std::to_string(site.weightBits) + "A" + std::to_string(site.activationBits) + ", " + site.rounding;
+    if (site.bitsPerWeight > 0) out += ", " + figure(site.bitsPerWeight, 2) + " bits a weight on disk";
     return out;
 }
 
@@ -182,6 +190,11 @@ std::vector<std::string> siteSentences(const SiteReport& site) {
     if (fell(&SiteQuality::concentrationW))
         out.push_back("The weights are less concentrated than before, by " +
                       figure(site.before.concentrationW - site.after.concentrationW) + " dB.");
+    if (site.permutation != "none")
+        out.push_back(
+            "Permutation (" + site.permutation + "): the fullest block held " + figure(site.heaviestBlockBefore, 2) +
+            " times the mass of the mean block before, " + figure(site.heaviestBlockAfter, 2) + " times after" +
+            (site.heaviestBlockAfter < site.heaviestBlockBefore ? "." : ": it did not help to even them out."));
     out.insert(out.end(), site.notes.begin(), site.notes.end());
     return out;
 }

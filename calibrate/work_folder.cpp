@@ -69,11 +69,17 @@ void WorkFolder::requireFree(const fs::path& out, bool overwrite) {
             out.string() + ": was not written by vulcat calibrate, so it is not replaced; choose another output");
 }
 
-WorkFolder::WorkFolder(const fs::path& out, const std::string& fingerprint, bool overwrite)
-    : out_(withoutSlash(out)), path_(pathFor(out)), fingerprint_(fingerprint) {
+WorkFolder::WorkFolder(const fs::path& out, const std::string& fingerprint, bool overwrite, bool owner)
+    : out_(withoutSlash(out)), path_(pathFor(out)), fingerprint_(fingerprint), owner_(owner) {
     std::error_code status;
     const bool resumable = fs::exists(path_ / "manifest.json", status);
     outputComplete_ = resumable && outputFingerprint(out_) == fingerprint_;
+    if (!owner_) {
+        if (!resumable)
+            throw Error(Result::Failure, path_.string() + ": is not there; all processes must see the same folder");
+        resume(false);
+        return;
+    }
     if (!outputComplete_) requireFree(out_, overwrite);
     if (!resumable && fs::exists(path_, status) && !fs::is_empty(path_, status))
         throw Error(Result::InvalidArgument,
@@ -149,9 +155,9 @@ fs::path WorkFolder::layerFile(size_t layer) const {
 }
 
 void WorkFolder::commitLayer(std::vector<SiteReport> sites) {
-    digests_.push_back(fileDigest(layerFile(layers_.size())));
+    if (owner_) digests_.push_back(fileDigest(layerFile(layers_.size())));
     layers_.push_back(std::move(sites));
-    writeManifest();
+    if (owner_) writeManifest();
 }
 
 void WorkFolder::writeManifest() const {

@@ -21,7 +21,8 @@ class WorkFolder {
     /// other inputs is dropped only with `overwrite`; files that the manifest does not vouch for are made again. Holds
     /// a lock, so that two runs never share it. Errors: InvalidArgument (in the way: an output, another unfinished run,
     /// one that is running), Failure (cannot create or read).
-    WorkFolder(const std::filesystem::path& out, const std::string& fingerprint, bool overwrite);
+    /// One that is not `owner` only follows: it takes up what the owner has finished and never writes.
+    WorkFolder(const std::filesystem::path& out, const std::string& fingerprint, bool overwrite, bool owner = true);
     ~WorkFolder();
     WorkFolder(const WorkFolder&) = delete;
     WorkFolder& operator=(const WorkFolder&) = delete;
@@ -55,6 +56,7 @@ class WorkFolder {
     std::vector<std::vector<SiteReport>> layers_;
     std::vector<std::string> digests_;
     bool outputComplete_ = false;
+    bool owner_ = true;
     int lock_ = -1;
 };
 

@@ -1,6 +1,7 @@
 // Second moments and their files: sums that do not depend on threads, shares that add up to the whole, runs that go on
 // where they died, and files that nobody should trust.
 
+#include "calibrate/calibrate.h"
 #include "calibrate/gather_statistics.h"
 
 #include "base/error.h"
@@ -168,6 +169,46 @@ TEST_CASE("statistics: a run that died goes on after its last finished layer and
     gatherStatistics(shop.options, {}, resumed);
     CHECK(test::readFile(whole) == test::readFile(resumed));
     CHECK(!fs::exists(shop.temp / "resumed.layers"));
+}
+
+TEST_CASE("statistics: calibrating from a file gives the bytes of calibrating from the texts") {
+    test::Workshop shop;
+    const fs::path file = shop.temp / "statistics";
+    gatherStatistics(shop.options, {}, file);
+    shop.out("texts");
+    calibrate::calibrate(shop.options);
+    shop.options.texts.files.clear();
+    shop.options.statistics = file;
+    shop.out("file");
+    const Report report = calibrate::calibrate(shop.options);
+    CHECK(report.tokens == StatisticsFile(file).header().tokens);
+    CHECK(test::readFile(shop.temp / "texts" / "model.safetensors") ==
+          test::readFile(shop.temp / "file" / "model.safetensors"));
+
+    // GPTQ then takes the float stream's Hessian, and says so.
+    shop.options.rounding = Rounding::Gptq;
+    shop.out("gptq");
+    const Report gptq = calibrate::calibrate(shop.options);
+    for (const SiteReport& site : gptq.sites)
+        CHECK(std::any_of(site.notes.begin(), site.notes.end(), [](const std::string& note) {
+            return note.find("float model's inputs") != std::string::npos;
+        }));
+
+    gatherStatistics(
+        [&] {
+            CalibrateOptions options = shop.options;
+            options.texts.files = {shop.temp / "text.txt"};
+            options.statistics.clear();
+            return options;
+        }(),
+        {0, 2}, shop.temp / "half");
+    shop.options.statistics = shop.temp / "half";
+    shop.out("never");
+    CHECK_THROWS_AS(calibrate::calibrate(shop.options), Error);
+    test::Workshop stranger({.seed = 5});
+    stranger.options.texts.files.clear();
+    stranger.options.statistics = file;
+    CHECK_THROWS_AS(calibrate::calibrate(stranger.options), Error);
 }
 
 TEST_CASE("statistics: damaged and hostile files are refused by name") {

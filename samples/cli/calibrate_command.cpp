@@ -2,6 +2,7 @@
 
 #include "cli/command.h"
 #include "cli/exit_code.h"
+#include "cli/mpi_team.h"
 #include "cli/site_table.h"
 #include "cli/terminal.h"
 
@@ -89,7 +90,7 @@ void printEstimate(const calibrate::Estimate& estimate) {
 }
 
 int calibrateModel(const CalibrateArguments& arguments) {
-    const calibrate::CalibrateOptions& options = arguments.options;
+    calibrate::CalibrateOptions options = arguments.options;
     if (arguments.dryRun) {
         const calibrate::Estimate estimate = calibrate::estimate(options);
         printEstimate(estimate);
@@ -99,14 +100,19 @@ int calibrateModel(const CalibrateArguments& arguments) {
         }
         return kExitOk;
     }
+    const std::unique_ptr<calibrate::Team> team = startedTogether();
+    options.team = team.get();
+    const bool speaks = team == nullptr || team->rank() == 0;
     ProgressLine line;
-    const calibrate::Report report =
-        calibrate::calibrate(options, [&](const calibrate::ProgressUpdate& u) { line.update(u.stage, u.done, u.total, u.remainingSeconds); });
+    const calibrate::Report report = calibrate::calibrate(options, [&](const calibrate::ProgressUpdate& u) {
+        if (speaks) line.update(u.stage, u.done, u.total, u.remainingSeconds);
+    });
     line.clear();
+    if (!speaks) return kExitOk;
     std::fputs(siteTable(report).markdown().c_str(), stdout);
     if (report.resumed) logLine("Continued an earlier run that had been stopped.");
     logLine("Wrote " + options.outDir.string() + ": " + humanBytes(report.modelBytes) + " of tensors from " +
-            std::to_string(report.tokens) + " calibration tokens; each site is in calibration_report.json.");
+            std::to_string(report.tokens) + " calibration tokens; each site is in calibration_report.html (and .json).");
     return kExitOk;
 }
 
@@ -121,7 +127,8 @@ void addCalibrateCommand(CommandLine& line) {
     o.stop = &interrupted;
     command.option("MODEL_DIR", o.modelDir, "Hugging Face folder: config.json, *.safetensors, tokenizer.json").required();
     command.option("-o,--output", o.outDir, "Folder to write; must not exist").required();
-    command.option("-f,--text", o.texts.files, "Calibration text, UTF-8; several files may follow").required();
+    command.option("-f,--text", o.texts.files, "Calibration text, UTF-8; several files may follow");
+    command.option("--statistics", o.statistics, "Calibrate from this file of `vulcat statistics`, not from texts");
     command.option("--recipe", a->recipe, "How much work: nearest rounding behind CAT; GPTQ as well; wide blocks and everything that helps")
         .oneOf({"fast", "balanced", "best"});
     command.option("--weights", a->weights, "Bits of a weight; 0: 4, or as the rounding has it").oneOf({0, 4, 8, 16});
@@ -151,7 +158,9 @@ void addCalibrateCommand(CommandLine& line) {
     command.option("-t,--threads", o.threads, "CPU threads; 0: one a core. Never changes the result").range(0, 1024);
     command.flag("--overwrite", o.overwrite, "Replace the output folder once the new one is complete");
     command.flag("--dry-run", a->dryRun, "Only say what peak memory, disk and time it would take");
-    command.footer("An interrupted run (Ctrl-C, a power cut) continues when the same command is given again.");
+    command.footer(
+        "An interrupted run (Ctrl-C, a power cut) continues when the same command is given again. Under mpirun the\n"
+        "processes divide the texts between them; all must see the output folder.");
     command.action([a] {
         settle(*a);
         return calibrateModel(*a);
