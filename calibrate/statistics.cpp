@@ -51,18 +51,17 @@ void SecondMoments::add(const Matrix& x, int threads) {
     parallelFor(tiles.size(), threads, [&](size_t t) {
         const Tile& tile = tiles[t];
         const Eigen::Index first = static_cast<Eigen::Index>(tile.block) * block_;
-        auto above = blocks_[tile.block].block(tile.row, tile.column, tile.rows, tile.columns);
-        auto below = blocks_[tile.block].block(tile.column, tile.row, tile.columns, tile.rows);
         Matrix sum(tile.rows, tile.columns);
+        MatrixD total = MatrixD::Zero(tile.rows, tile.columns);
         for (Eigen::Index row = 0; row < x.rows(); row += kFloatRows) {
             const float* rows = x.data() + row * x.cols() + first;
             crossMoment(rows + tile.row, rows + tile.column, x.cols(), std::min(kFloatRows, x.rows() - row), sum);
-            if (tile.row == tile.column)
-                mirrorUpper(sum);
-            else
-                below += sum.transpose().cast<double>();
-            above += sum.cast<double>();
+            if (tile.row == tile.column) mirrorUpper(sum);
+            total += sum.cast<double>();
         }
+        MatrixD& block = blocks_[tile.block];
+        block.block(tile.row, tile.column, tile.rows, tile.columns) += total;
+        if (tile.row != tile.column) block.block(tile.column, tile.row, tile.columns, tile.rows) += total.transpose();
     });
     rows_ += static_cast<uint64_t>(x.rows());
 }

@@ -122,6 +122,10 @@ expect 3 'quality table' "$vulcat" report "$baked" --quality "$baked/calibration
 expect 0 '' "$vulcat" statistics "$model" -o "$work/share1" "${few[@]}" --share 1/2
 expect 0 '' "$vulcat" statistics "$model" -o "$work/share2" "${few[@]}" --share 2/2
 expect 0 '2 of 2 shares' "$vulcat" statistics "$model" -o "$work/merged" --merge "$work/share2" "$work/share1"
+expect 0 '' "${calibrate[@]}" "$model" -o "$work/from_file" --statistics "$work/merged"
+holds "a calibration from merged statistics is a model" test -s "$work/from_file/model.safetensors"
+expect 2 'shares' "${calibrate[@]}" "$model" -o "$work/never" --statistics "$work/share1"
+expect 2 'not both' "${calibrate[@]}" "$model" -o "$work/never" "${few[@]}" --statistics "$work/merged"
 expect 2 'share1' "$vulcat" statistics "$model" -o "$work/never" --merge "$work/share1" "$work/share1"
 expect 2 'share' "$vulcat" statistics "$model" -o "$work/never" "${few[@]}" --share 3/2
 expect 3 'empty.txt' "$vulcat" statistics "$model" -o "$work/never" --merge "$work/share1" "$work/empty.txt"
