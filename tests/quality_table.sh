@@ -34,7 +34,7 @@ texts=(--text "$text" --separator "$separator")
 value() { awk -v key="\"$2\":" '$1 == key { sub(/,$/, "", $2); print $2; exit }' "$1"; }
 difference() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.6f", a - b }'; }
 
-"$vulcat" eval "$model" "${texts[@]}" --last "$judged" --cpu --format json >"$work/float.json"
+"$vulcat" eval "$model" "${texts[@]}" --last "$judged" --cpu --format json >"$work/float.json" 2>"$work/log"
 float=$(value "$work/float.json" mean_nll)
 : >"$work/rows"
 
@@ -56,7 +56,7 @@ recipe() {
             return 0
         fi
     fi
-    "$vulcat" eval "$folder" "${texts[@]}" --last "$judged" --base "$model" --cpu --format json >"$work/eval.json"
+    "$vulcat" eval "$folder" "${texts[@]}" --last "$judged" --base "$model" --cpu --format json >"$work/eval.json" 2>"$work/log"
     bits=$("$vulcat" inspect "$folder" | grep -oE '[0-9.]+ in the ' | head -n 1 | cut -d' ' -f1)
     nll=$(value "$work/eval.json" mean_nll)
     over=$(difference "$nll" "$float")
