@@ -102,7 +102,7 @@ std::string recipeSentence(const json& recipe) {
         if (scales == "absmax") out += " (from the largest weight)";
     }
     const auto rounding = recipeField<std::string>(recipe, "rounding", "method", "");
-    if (!rounding.empty()) out += ", rounded by " + rounding;
+    if (!rounding.empty()) out += ", rounded " + (rounding == "nearest" ? std::string("to nearest") : "by " + rounding);
     if (activations == 4)
         out += recipeField(recipe, "activations", "symmetric", false) ? ", symmetric activations"
                                                                       : ", asymmetric activations";
