@@ -26,7 +26,7 @@ need_packages() {
 kBuildPackages="g++ cmake ninja-build pkg-config libvulkan-dev libvulkan1 mesa-vulkan-drivers glslc
     libeigen3-dev libopenblas-pthread-dev nlohmann-json3-dev libcli11-dev libpcre2-dev"
 kTestPackages="doctest-dev libglm-dev vulkan-validationlayers chromium
-    libglfw3-dev libimgui-dev xvfb g++-mingw-w64-x86-64-posix"
+    libglfw3-dev libimgui-dev libstb-dev xvfb g++-mingw-w64-x86-64-posix libopenmpi-dev openmpi-bin"
 
 # build_vulcat SOURCE BUILD [CMAKE_OPTION...]: configures and builds; a second call only builds what changed.
 build_vulcat() {
