@@ -9,6 +9,9 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <set>
+#include <span>
+#include <string_view>
 
 using namespace vulcat;
 using vk::Capability;
@@ -72,6 +75,20 @@ std::string complaint(const shaders::Module& module) {
     return {};
 }
 
+/// Float arithmetic that a driver may fuse, or that the compiler fused itself. SPIR-V's numbers: OpExtInst 12, OpDecorate
+/// 71, OpFAdd 129, OpFSub 131, OpFMul 133, decoration NoContraction 42, GLSL.std.450's Fma 50.
+size_t fusableOperations(std::span<const uint32_t> words) {
+    std::set<uint32_t> exact;
+    size_t count = 0;
+    for (size_t at = 5; at < words.size(); at += words[at] >> 16) {
+        const uint32_t opcode = words[at] & 0xFFFF;
+        if (opcode == 71 && words[at + 2] == 42) exact.insert(words[at + 1]);
+        if (opcode == 12 && words[at + 4] == 50) ++count;
+        if ((opcode == 129 || opcode == 131 || opcode == 133) && !exact.contains(words[at + 2])) ++count;
+    }
+    return count;
+}
+
 }  // namespace
 
 TEST_CASE("every module of the library uses exactly what it declares") {
@@ -123,4 +140,15 @@ TEST_CASE("SPIR-V cut at every word is refused or read, never worse") {
         }
     }
     CHECK(true);
+}
+
+TEST_CASE("float arithmetic of the integer layers is rounded after each operation") {
+    size_t seen = 0;
+    for (const shaders::Module& module : shaders::modules()) {
+        if (!std::string_view(module.name).starts_with("integer_linear")) continue;
+        ++seen;
+        INFO(module.name);
+        CHECK(fusableOperations(module.words) == 0);
+    }
+    CHECK(seen >= 12);
 }
