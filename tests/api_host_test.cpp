@@ -1,6 +1,7 @@
 // The host's own device: queried, made by the host, handed over; layers recorded into the host's command buffer.
 #include "vulcat.h"
 
+#include "support/api_struct.h"
 #include "support/gpu_fixture.h"
 #include "support/rng.h"
 #include "support/shared_data.h"
@@ -19,13 +20,6 @@ using namespace vulcat;
 
 namespace {
 
-template <class Struct>
-Struct sized() {
-    Struct value{};
-    value.structSize = sizeof value;
-    return value;
-}
-
 VulcatFunction loaderFunction(const vk::Instance& instance) {
     return reinterpret_cast<VulcatFunction>(instance.getInstanceProcAddr());
 }
@@ -33,7 +27,7 @@ VulcatFunction loaderFunction(const vk::Instance& instance) {
 /// A device as a host makes it: what vulcatQueryDevice says, one queue, a command buffer, buffers of its own.
 struct Host {
     test::GpuFixture gpu;  // instance with validation, and the check of its messages
-    VulcatDeviceSupport support = sized<VulcatDeviceSupport>();
+    VulcatDeviceSupport support = vulcat::test::sized<VulcatDeviceSupport>();
     VkDevice device = VK_NULL_HANDLE;
     VkQueue queue = VK_NULL_HANDLE;
     vk::DeviceDispatch vk;
@@ -42,7 +36,7 @@ struct Host {
 
     Host() {
         const vk::Instance& instance = gpu.instance();
-        auto query = sized<VulcatDeviceQuery>();
+        auto query = vulcat::test::sized<VulcatDeviceQuery>();
         query.getInstanceProcAddr = loaderFunction(instance);
         query.instance = instance.handle();
         query.physicalDevice = gpu.device().info().handle;
@@ -72,7 +66,7 @@ struct Host {
     }
 
     VulcatHostDevice handles() {
-        auto host = sized<VulcatHostDevice>();
+        auto host = vulcat::test::sized<VulcatHostDevice>();
         host.getInstanceProcAddr = loaderFunction(gpu.instance());
         host.instance = gpu.instance().handle();
         host.physicalDevice = gpu.device().info().handle;
@@ -92,7 +86,7 @@ struct AdoptedContext {
     VulcatContext context = nullptr;
     explicit AdoptedContext(const VulcatHostDevice& host, const VulcatMemoryFunctions* memory = nullptr,
                             const VkAllocationCallbacks* allocator = nullptr) {
-        auto info = sized<VulcatContextInfo>();
+        auto info = vulcat::test::sized<VulcatContextInfo>();
         char error[256] = "";
         info.host = &host;
         info.memory = memory;
@@ -140,7 +134,7 @@ std::vector<float> runLayer(Host& host, VulcatContext context, VulcatLinear line
     VkCommandBufferBeginInfo begin{};
     begin.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO;
     vk::check(host.vk.vkBeginCommandBuffer(commands, &begin), "begin");
-    auto run = sized<VulcatLinearRun>();
+    auto run = vulcat::test::sized<VulcatLinearRun>();
     run.commandBuffer = commands;
     run.input = (uint64_t)input.view().buffer;
     run.output = (uint64_t)output.view().buffer;
@@ -176,7 +170,7 @@ TEST_CASE("a layer from float weights runs in the host's command buffer, bit for
     const auto x = rng.gaussians(kInputs * kRows);
     const auto residual = rng.gaussians(kOutputs * kRows);
     for (const uint32_t activationBits : {4u, 8u}) {
-        auto info = sized<VulcatLinearInfo>();
+        auto info = vulcat::test::sized<VulcatLinearInfo>();
         info.inputs = kInputs;
         info.outputs = kOutputs;
         info.weightBits = 4;
@@ -187,14 +181,14 @@ TEST_CASE("a layer from float weights runs in the host's command buffer, bit for
         info.maxRows = 8;
         VulcatLinear linear = nullptr;
         REQUIRE(vulcatCreateLinear(adopted.context, &info, &linear) == VULCAT_SUCCESS);
-        auto properties = sized<VulcatLinearProperties>();
+        auto properties = vulcat::test::sized<VulcatLinearProperties>();
         CHECK(vulcatLinearProperties(linear, &properties) == VULCAT_SUCCESS);
         CHECK(properties.inputs == kInputs);
         CHECK(properties.outputs == kOutputs);
         CHECK(properties.maxRows == 8);
         CHECK(properties.weightsBytes > kInputs * kOutputs / 2);
 
-        auto device = sized<VulcatDeviceInfo>();
+        auto device = vulcat::test::sized<VulcatDeviceInfo>();
         REQUIRE(vulcatContextDevice(adopted.context, &device) == VULCAT_SUCCESS);
         const auto pipelines = device.pipelineCount;
         const auto matrix = format::quantiseWeights(weights, kOutputs, kInputs, 4, 32, format::ScaleSearch::Mse);
@@ -216,7 +210,7 @@ TEST_CASE("bad layers and bad runs are answered with the field's name") {
     const AdoptedContext adopted(host.handles());
     const std::vector<int8_t> codes(64, 7);
     std::vector<float> scales(2, 0.5f);
-    auto info = sized<VulcatLinearInfo>();
+    auto info = vulcat::test::sized<VulcatLinearInfo>();
     info.inputs = 32;
     info.outputs = 2;
     info.weightBits = 4;
@@ -236,7 +230,7 @@ TEST_CASE("bad layers and bad runs are answered with the field's name") {
     says(vulcatCreateLinear(adopted.context, &info, &linear), "rows");
     info.maxRows = 2;
     REQUIRE(vulcatCreateLinear(adopted.context, &info, &linear) == VULCAT_SUCCESS);
-    auto run = sized<VulcatLinearRun>();
+    auto run = vulcat::test::sized<VulcatLinearRun>();
     says(vulcatCmdLinear(linear, &run), "commandBuffer");
     run.commandBuffer = &run;
     run.rows = 3;
@@ -249,13 +243,13 @@ TEST_CASE("bad layers and bad runs are answered with the field's name") {
     vulcatDestroyLinear(linear);
     vulcatDestroyLinear(nullptr);
 
-    auto query = sized<VulcatDeviceQuery>();
-    auto support = sized<VulcatDeviceSupport>();
+    auto query = vulcat::test::sized<VulcatDeviceQuery>();
+    auto support = vulcat::test::sized<VulcatDeviceSupport>();
     CHECK(vulcatQueryDevice(&query, &support) == VULCAT_ERROR_INVALID_ARGUMENT);
     CHECK(std::string(support.reason).find("getInstanceProcAddr") != std::string::npos);
     auto handles = host.handles();
     handles.unlockQueue = nullptr;
-    auto contextInfo = sized<VulcatContextInfo>();
+    auto contextInfo = vulcat::test::sized<VulcatContextInfo>();
     contextInfo.host = &handles;
     VulcatContext none = nullptr;
     CHECK(vulcatCreateContext(&contextInfo, &none) == VULCAT_ERROR_INVALID_ARGUMENT);
@@ -275,7 +269,7 @@ TEST_CASE("device and host memory come from the host's functions and go back to 
     VULCAT_SHARED_OR_SKIP(folder, "models/stories260K");
     Host host;
     CountedMemory counted{&host, {}, 0};
-    auto memory = sized<VulcatMemoryFunctions>();
+    auto memory = vulcat::test::sized<VulcatMemoryFunctions>();
     memory.userData = &counted;
     memory.allocate = [](void* self, const void* info, uint64_t* out) -> int32_t {
         auto& state = *static_cast<CountedMemory*>(self);
@@ -295,7 +289,7 @@ TEST_CASE("device and host memory come from the host's functions and go back to 
     const std::string path = folder.string();
     {
         const AdoptedContext adopted(host.handles(), &memory);
-        auto info = sized<VulcatLinearInfo>();
+        auto info = vulcat::test::sized<VulcatLinearInfo>();
         info.folder = path.c_str();
         info.site = "model.layers.0.mlp.down";
         VulcatLinear linear = nullptr;
@@ -310,13 +304,13 @@ TEST_CASE("device and host memory come from the host's functions and go back to 
         CHECK(vulcatContextBlob(adopted.context, VULCAT_BLOB_PIPELINE_CACHE, blob.data(), &bytes) == VULCAT_SUCCESS);
         vulcatDestroyLinear(linear);
 
-        auto model = sized<VulcatModelInfo>();
+        auto model = vulcat::test::sized<VulcatModelInfo>();
         model.folder = path.c_str();
         VulcatModel loaded = nullptr;
         REQUIRE(vulcatLoadModel(adopted.context, &model, &loaded) == VULCAT_SUCCESS);
         VulcatSession session = nullptr;
         REQUIRE(vulcatCreateSession(loaded, nullptr, &session) == VULCAT_SUCCESS);
-        auto generate = sized<VulcatGenerateInfo>();
+        auto generate = vulcat::test::sized<VulcatGenerateInfo>();
         generate.maxTokens = 3;
         CHECK(vulcatGenerate(session, &generate, nullptr) == VULCAT_SUCCESS);
         CHECK(host.locks > 0);

@@ -1,6 +1,7 @@
 // Stepping within a budget, saving and restoring, and making everything again: always the same tokens.
 #include "vulcat.hpp"
 
+#include "support/api_struct.h"
 #include "support/shared_data.h"
 
 #include <doctest/doctest.h>
@@ -14,13 +15,6 @@
 #include <vector>
 
 namespace {
-
-template <class Struct>
-Struct sized() {
-    Struct value{};
-    value.structSize = sizeof value;
-    return value;
-}
 
 void good(VulcatContext context, VulcatResult result) {
     const std::string text = result == VULCAT_SUCCESS ? "" : vulcatContextErrorText(context);
@@ -36,7 +30,7 @@ struct Slices {
 void stepThrough(VulcatContext context, VulcatSession session, const std::vector<int32_t>& tokens, uint32_t budgetUs,
                  Slices& slices) {
     good(context, vulcatSessionQueue(session, tokens.data(), tokens.size()));
-    auto step = sized<VulcatStep>();
+    auto step = vulcat::test::sized<VulcatStep>();
     float progress = 0;
     while (step.done == 0) {
         good(context, vulcatSessionStep(session, budgetUs, &step));
@@ -140,7 +134,7 @@ TEST_CASE("queued tokens can be dropped and refused, and whatever needs their en
     session.append(std::vector<int32_t>(tokens.begin(), tokens.begin() + 10));
     session.append({tokens[0], tokens[1]});
     CHECK(session.logits() == row);
-    auto step = sized<VulcatStep>();
+    auto step = vulcat::test::sized<VulcatStep>();
     good(context.handle(), vulcatSessionStep(handle, 50, &step));
     CHECK(step.done == 1);
     CHECK(step.slices == 0);
@@ -210,7 +204,7 @@ TEST_CASE("after recreate the same tokens follow") {
     const int32_t half[] = {1, 2, 3};
     good(context.handle(), vulcatSessionQueue(session.handle(), half, 3));
     good(context.handle(), vulcatSessionStep(session.handle(), 1, nullptr));
-    auto host = sized<VulcatHostDevice>();
+    auto host = vulcat::test::sized<VulcatHostDevice>();
     CHECK(vulcatRecreate(context.handle(), &host) == VULCAT_ERROR_INVALID_ARGUMENT);
     context.recreate();
     CHECK(session.position() == prompt.size() + 10);
@@ -220,13 +214,13 @@ TEST_CASE("after recreate the same tokens follow") {
 TEST_CASE("a plan tells what loading takes, and a budget is kept or refused with the numbers") {
     VULCAT_SHARED_OR_SKIP(folder, "models/stories260K");
     const std::string path = folder.string();
-    auto modelInfo = sized<VulcatModelInfo>();
+    auto modelInfo = vulcat::test::sized<VulcatModelInfo>();
     modelInfo.folder = path.c_str();
-    auto sessionInfo = sized<VulcatSessionInfo>();
+    auto sessionInfo = vulcat::test::sized<VulcatSessionInfo>();
     sessionInfo.contextLength = 100;
     sessionInfo.chunkRows = 32;
-    auto plan = sized<VulcatModelPlan>();
-    auto device = sized<VulcatDeviceInfo>();
+    auto plan = vulcat::test::sized<VulcatModelPlan>();
+    auto device = vulcat::test::sized<VulcatDeviceInfo>();
     {
         vulcat::Context context;
         good(context.handle(), vulcatPlanModel(context.handle(), &modelInfo, &sessionInfo, &plan));
@@ -253,7 +247,7 @@ TEST_CASE("a plan tells what loading takes, and a budget is kept or refused with
         CHECK(device.usedBytes - modelBytes <= plan.cacheBytes + plan.activationsBytes + 3 * 65536);
         vulcatDestroySession(session);
     }
-    auto info = sized<VulcatContextInfo>();
+    auto info = vulcat::test::sized<VulcatContextInfo>();
     info.memoryBudgetBytes = plan.weightsBytes + plan.vocabularyBytes - 1;
     VulcatContext tight = nullptr;
     REQUIRE(vulcatCreateContext(&info, &tight) == VULCAT_SUCCESS);
@@ -272,7 +266,7 @@ TEST_CASE("what was learned about times survives as a blob, and foreign blobs ar
     VULCAT_SHARED_OR_SKIP(folder, "models/stories260K");
     std::vector<unsigned char> blob;
     const auto open = [&](const std::vector<unsigned char>& tuning) {
-        auto info = sized<VulcatContextInfo>();
+        auto info = vulcat::test::sized<VulcatContextInfo>();
         info.tuning = tuning.empty() ? nullptr : tuning.data();
         info.tuningBytes = tuning.size();
         VulcatContext context = nullptr;
@@ -288,7 +282,7 @@ TEST_CASE("what was learned about times survives as a blob, and foreign blobs ar
     };
     VulcatContext context = open({});
     const size_t empty = blobOf(context).size();
-    auto modelInfo = sized<VulcatModelInfo>();
+    auto modelInfo = vulcat::test::sized<VulcatModelInfo>();
     const std::string path = folder.string();
     modelInfo.folder = path.c_str();
     VulcatModel model = nullptr;

@@ -1,6 +1,7 @@
 // The C interface as a program sees it.
 #include "vulcat.hpp"
 
+#include "support/api_struct.h"
 #include "support/shared_data.h"
 #include "support/temp_folder.h"
 
@@ -22,13 +23,6 @@ using vulcat::Failure;
 
 namespace {
 
-template <class Struct>
-Struct sized() {
-    Struct value{};
-    value.structSize = sizeof value;
-    return value;
-}
-
 /// Drivers keep a few allocations in their globals; LeakSanitizer sees that they are reachable only while they stay.
 void keepDriversLoaded() {
     for (const char* library : {"libvulkan_lvp.so", "libvk_swiftshader.so", "libVkLayer_khronos_validation.so"}) {
@@ -43,7 +37,7 @@ struct Checked {
     VulcatContext context = nullptr;
 
     Checked() {
-        auto info = sized<VulcatContextInfo>();
+        auto info = vulcat::test::sized<VulcatContextInfo>();
         char error[256] = "";
         info.enableValidation = 1;
         info.userData = this;
@@ -70,7 +64,7 @@ struct Checked {
 // First, so that from here on drivers stay loaded.
 TEST_CASE("bad arguments are answered with a code and the field's name") {
     Checked checked;
-    auto info = sized<VulcatModelInfo>();
+    auto info = vulcat::test::sized<VulcatModelInfo>();
     VulcatModel model = nullptr;
     CHECK(vulcatLoadModel(nullptr, &info, &model) == VULCAT_ERROR_INVALID_ARGUMENT);
     CHECK(vulcatLoadModel(checked.context, nullptr, &model) == VULCAT_ERROR_INVALID_ARGUMENT);
@@ -83,7 +77,7 @@ TEST_CASE("bad arguments are answered with a code and the field's name") {
 
     vulcat::test::TempFolder empty;
     const std::string folder = empty.path().string();
-    info = sized<VulcatModelInfo>();
+    info = vulcat::test::sized<VulcatModelInfo>();
     info.folder = folder.c_str();
     CHECK(vulcatLoadModel(checked.context, &info, &model) == VULCAT_ERROR_INVALID_FILE);
     CHECK(model == nullptr);
@@ -174,7 +168,7 @@ TEST_CASE("a device that is not there is refused with a reason, and the chosen o
         CHECK(failure.code() == VULCAT_ERROR_NO_DEVICE);
     }
     Checked checked;
-    auto device = sized<VulcatDeviceInfo>();
+    auto device = vulcat::test::sized<VulcatDeviceInfo>();
     CHECK(vulcatContextDevice(checked.context, &device) == VULCAT_SUCCESS);
     CHECK(std::strlen(device.name) > 0);
     CHECK(std::strlen(device.uuid) == 36);
@@ -185,7 +179,7 @@ TEST_CASE("a device that is not there is refused with a reason, and the chosen o
 TEST_CASE("the C interface is silent under validation") {
     VULCAT_SHARED_OR_SKIP(folder, "models/stories260K");
     Checked checked;
-    auto info = sized<VulcatModelInfo>();
+    auto info = vulcat::test::sized<VulcatModelInfo>();
     const std::string path = folder.string();
     info.folder = path.c_str();
     int cancelAfter = 2;
@@ -197,7 +191,7 @@ TEST_CASE("the C interface is silent under validation") {
     REQUIRE(vulcatLoadModel(checked.context, &info, &model) == VULCAT_SUCCESS);
     VulcatSession session = nullptr;
     REQUIRE(vulcatCreateSession(model, nullptr, &session) == VULCAT_SUCCESS);
-    auto generate = sized<VulcatGenerateInfo>();
+    auto generate = vulcat::test::sized<VulcatGenerateInfo>();
     generate.maxTokens = 5;
     uint32_t made = 0;
     CHECK(vulcatGenerate(session, &generate, &made) == VULCAT_SUCCESS);

@@ -8,6 +8,7 @@ if(TARGET vulcat_calibrate)
   vulcat_test(NAME calibrate_bake_test SOURCES calibrate_bake_test.cpp model_folder.cpp LIBS vulcat_calibrate)
   vulcat_test(NAME calibrate_rounding_test SOURCES calibrate_rounding_test.cpp model_folder.cpp LIBS vulcat_calibrate)
   vulcat_test(NAME calibrate_stories_test SOURCES calibrate_stories_test.cpp LIBS vulcat_calibrate)
+  target_compile_definitions(calibrate_stories_test PRIVATE "VULCAT_STORY_MODEL=\"${PROJECT_SOURCE_DIR}/samples/story_model\"")
 endif()
 # Processes that share the work: skipped, and said so, where mpirun is not installed.
 if(TARGET vulcat_program AND TARGET vulcat_calibrate)

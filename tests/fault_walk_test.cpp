@@ -6,6 +6,7 @@
 
 #include "fault_layer/fault_layer.h"
 #include "model_folder.h"
+#include "support/api_struct.h"
 #include "support/temp_folder.h"
 
 #include <doctest/doctest.h>
@@ -23,13 +24,6 @@
 #include <vector>
 
 namespace {
-
-template <class Struct>
-Struct sized() {
-    Struct value{};
-    value.structSize = sizeof value;
-    return value;
-}
 
 struct FaultLayer {
     VulcatFaultArm arm = nullptr;
@@ -113,14 +107,14 @@ class Run {
     }
 
     const VulcatSessionInfo& sessionInfo() {
-        session_info_ = sized<VulcatSessionInfo>();
+        session_info_ = vulcat::test::sized<VulcatSessionInfo>();
         session_info_.contextLength = 64;
         session_info_.chunkRows = 20;
         return session_info_;
     }
 
     VulcatResult create() {
-        auto info = sized<VulcatContextInfo>();
+        auto info = vulcat::test::sized<VulcatContextInfo>();
         info.enableValidation = 1;
         info.userData = this;
         info.log = [](void* self, VulcatLogLevel level, const char* message) {
@@ -135,7 +129,7 @@ class Run {
     }
 
     VulcatResult load() {
-        auto info = sized<VulcatModelInfo>();
+        auto info = vulcat::test::sized<VulcatModelInfo>();
         info.folder = folder_.c_str();
         return vulcatLoadModel(context_, &info, &model_);
     }
@@ -150,7 +144,7 @@ class Run {
             const uint32_t before = vulcatSessionPosition(session_);
             const auto append = [&] {
                 if (i % 2 == 0) return vulcatSessionAppend(session_, &token, 1);
-                auto progress = sized<VulcatStep>();
+                auto progress = vulcat::test::sized<VulcatStep>();
                 VulcatResult result = vulcatSessionQueue(session_, &token, 1);
                 while (result == VULCAT_SUCCESS && progress.done == 0) {
                     result = vulcatSessionStep(session_, 300, &progress);

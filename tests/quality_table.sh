@@ -27,7 +27,6 @@ done
 work=$(mktemp -d "${TMPDIR:-/tmp}/vulcat quality.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 if [ -n "$keep" ]; then mkdir -p "$keep"; else keep=$work; fi
-help=$("$vulcat" calibrate --help)
 texts=(--text "$text" --separator "$separator")
 
 # value FILE KEY: the number after "KEY": in the program's JSON, which has one key a line
@@ -38,22 +37,17 @@ difference() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.6f", a - b }'; }
 float=$(value "$work/float.json" mean_nll)
 : >"$work/rows"
 
-# recipe NAME OPTION...: one row; left out, and said so, where the program lacks an option
+# recipe NAME OPTION...: one row
 recipe() {
-    local name=$1 option folder bits nll over
+    local name=$1 folder bits nll over
     shift
     [[ $name =~ $only ]] || return 0
-    for option in "$@"; do
-        if [[ $option == --* ]] && ! grep -q -- "$option" <<<"$help"; then
-            echo "left out, this program has no $option: $name" >&2
-            return 0
-        fi
-    done
     folder=$keep/$(tr -c 'a-zA-Z0-9.\n' '-' <<<"$name")
     if [ ! -e "$folder/calibration_report.json" ]; then
         if ! "$vulcat" calibrate "$model" -o "$folder" "${texts[@]}" --samples "$samples" "$@" >/dev/null 2>"$work/log"; then
-            echo "left out, calibrating failed: $name: $(grep -a '^error' "$work/log" | head -n 1)" >&2
-            return 0
+            cat "$work/log" >&2
+            echo "error: calibrating failed: $name" >&2
+            exit 1
         fi
     fi
     "$vulcat" eval "$folder" "${texts[@]}" --last "$judged" --base "$model" --cpu --format json >"$work/eval.json" 2>"$work/log"
@@ -71,9 +65,7 @@ for activations in 4 8; do
     recipe "$w, none, nearest, groups of 128" --transform none --activations $activations --group-size 128
     recipe "$w, none, nearest, groups of 32" --transform none --activations $activations --group-size 32
     for rounding in nearest gptq; do
-        # The plainest recipe needs no option that older programs lack.
-        how=()
-        [ $rounding = nearest ] || how=(--rounding $rounding)
+        how=(--rounding $rounding)
         recipe "$w, none, $rounding" --transform none --activations $activations "${how[@]}"
         recipe "$w, Hadamard, $rounding" --transform hadamard --activations $activations "${how[@]}"
         recipe "$w, block Hadamard 64 and permutation, $rounding" --transform block-hadamard --block 64 --permute mass \
