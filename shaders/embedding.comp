@@ -3,7 +3,7 @@
 //
 // Buffers   0 codes uvec4 [tiles][units][LANES]: the panel of a float matrix (kernels/linear_weights.h);
 //           1 ids [M] uint; 2 y [M, K] float32.
-// Mapping   a workgroup takes every NumWorkGroups.x-th row; its lanes take every local-size-th unit.
+// Mapping   a workgroup takes every groupsX-th row; its lanes take every local-size-th unit.
 // Exact, since widening to float32 is; but a device may flush fp16 subnormals (below 6.1e-5) to zero.
 #extension GL_GOOGLE_include_directive : require
 #include "interface/row_kernels.h"
@@ -24,7 +24,7 @@ layout(push_constant) uniform Push { EmbeddingPush push; };
 void main() {
     const uint width = push.width;
     const uint quads = (width + 3) / 4;
-    for (uint row = gl_WorkGroupID.x; row < push.rows; row += gl_NumWorkGroups.x) {
+    for (uint row = gl_WorkGroupID.x; row < push.rows; row += push.groupsX) {
         const uint id = ids[row] - push.rowBegin;  // wraps to a large number below the panel
         if (id >= push.rowCount) continue;
         const uint base = id / TILE * push.units * TILE + id % TILE;

@@ -25,7 +25,7 @@ void main() {
     const uint column = p / push.stride * push.order * push.stride + p % push.stride;
     const uint i0 = gl_WorkGroupID.z * 8;
     const uint quads = (push.order + 7) / 8 * 2;
-    for (uint row0 = gl_WorkGroupID.y * TILE_M; row0 < push.rows; row0 += gl_NumWorkGroups.y * TILE_M) {
+    for (uint row0 = gl_WorkGroupID.y * TILE_M; row0 < push.rows; row0 += push.groupsY * TILE_M) {
         vec4 low[4];
         vec4 high[4];
         [[unroll]] for (uint m = 0; m < 4; ++m) low[m] = high[m] = vec4(0);

@@ -72,8 +72,8 @@ void main() {
     const uint step = QUADS ? 4 : 1;
     const uint stride = push.stride / step;
     const uint count = push.width / (RADIX * step);
-    for (uint row = gl_WorkGroupID.y; row < push.rows; row += gl_NumWorkGroups.y) {
-        for (uint p = gl_GlobalInvocationID.x; p < count; p += gl_NumWorkGroups.x * gl_WorkGroupSize.x) {
+    for (uint row = gl_WorkGroupID.y; row < push.rows; row += push.groupsY) {
+        for (uint p = gl_GlobalInvocationID.x; p < count; p += push.groupsX * gl_WorkGroupSize.x) {
             const uint base = row * push.width + (p / stride * RADIX * stride + p % stride) * step;
             if (QUADS) {
                 transformQuads(base, push.stride);

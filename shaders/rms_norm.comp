@@ -2,7 +2,7 @@
 // RMSNorm: y[m,k] = x[m,k] / sqrt(mean_k x[m,k]^2 + epsilon) * gamma[k].
 //
 // Buffers   0 x [M, K], 1 gamma [K], 2 y [M, K]; float32.
-// Mapping   a workgroup takes rows WorkGroupID.x, + NumWorkGroups.x, ...; its lanes take every LANES-th vec4.
+// Mapping   a workgroup takes rows WorkGroupID.x, + groupsX, ...; its lanes take every LANES-th vec4.
 // Rounding  squares summed in float32, lanes first, then across lanes in lane order: the same on every driver but for
 //           the rounding of the division and square root.
 #extension GL_GOOGLE_include_directive : require
@@ -23,7 +23,7 @@ void main() {
     const uint lane = gl_LocalInvocationID.x;
     const uint width = push.width;
     const uint quads = (width + 3) / 4;
-    for (uint row = gl_WorkGroupID.x; row < push.rows; row += gl_NumWorkGroups.x) {
+    for (uint row = gl_WorkGroupID.x; row < push.rows; row += push.groupsX) {
         const uint base = row * width;
         vec4 squares = vec4(0);
         for (uint i = lane; i < quads; i += gl_WorkGroupSize.x) {

@@ -3,7 +3,7 @@
 //   (a, b) = (v[i], v[i + D/2]) -> (a cos - b sin, b cos + a sin), angle = position * frequency_i.
 //
 // Buffers   0 qkv [M, (H + 2 Hk) D], 1 table [positions, D/2] {cos, sin}, 2 keys and 3 values [context, Hk D]; float32.
-// Mapping   a workgroup takes every NumWorkGroups.y-th row; a lane takes pairs of one row, STEP at a time.
+// Mapping   a workgroup takes every groupsY-th row; a lane takes pairs of one row, STEP at a time.
 // STEP is 4 where four divides D/2, so that the halves are read as vec4, else 1.
 #extension GL_GOOGLE_include_directive : require
 #include "interface/row_kernels.h"
@@ -71,9 +71,9 @@ void main() {
     const uint step = WIDE ? 4 : 1;
     const uint perHead = HALF / step;
     const uint heads = push.heads + 2 * push.kvHeads;
-    for (uint row = gl_WorkGroupID.y; row < push.rows; row += gl_NumWorkGroups.y) {
+    for (uint row = gl_WorkGroupID.y; row < push.rows; row += push.groupsY) {
         const uint position = push.position + row;
-        for (uint j = gl_GlobalInvocationID.x; j < heads * perHead; j += gl_NumWorkGroups.x * gl_WorkGroupSize.x) {
+        for (uint j = gl_GlobalInvocationID.x; j < heads * perHead; j += push.groupsX * gl_WorkGroupSize.x) {
             const uint head = j / perHead;
             const uint i = j % perHead * step;
             const uint from = (row * heads + head) * 2 * HALF + i;

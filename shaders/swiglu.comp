@@ -19,8 +19,8 @@ layout(push_constant) uniform Push { SwiGluPush push; };
 void main() {
     const uint width = push.width;
     const uint quads = (width + 3) / 4;
-    for (uint row = gl_WorkGroupID.y; row < push.rows; row += gl_NumWorkGroups.y) {
-        for (uint i = gl_GlobalInvocationID.x; i < quads; i += gl_NumWorkGroups.x * gl_WorkGroupSize.x) {
+    for (uint row = gl_WorkGroupID.y; row < push.rows; row += push.groupsY) {
+        for (uint i = gl_GlobalInvocationID.x; i < quads; i += push.groupsX * gl_WorkGroupSize.x) {
             vec4 gate = LOAD4(x, row * 2 * width, i, width);
             vec4 up = LOAD4(x, row * 2 * width + width, i, width);
             vec4 e = vec4(expAccurate(-gate.x), expAccurate(-gate.y), expAccurate(-gate.z), expAccurate(-gate.w));

@@ -75,8 +75,8 @@ std::string complaint(const shaders::Module& module) {
     return {};
 }
 
-/// Float arithmetic that a driver may fuse, or that the compiler fused itself. SPIR-V's numbers: OpExtInst 12, OpDecorate
-/// 71, OpFAdd 129, OpFSub 131, OpFMul 133, decoration NoContraction 42, GLSL.std.450's Fma 50.
+/// Float arithmetic that a driver may fuse, or that the compiler fused itself. SPIR-V's numbers: OpExtInst 12,
+/// OpDecorate 71, OpFAdd 129, OpFSub 131, OpFMul 133, decoration NoContraction 42, GLSL.std.450's Fma 50.
 size_t fusableOperations(std::span<const uint32_t> words) {
     std::set<uint32_t> exact;
     size_t count = 0;
@@ -97,6 +97,14 @@ TEST_CASE("every module of the library uses exactly what it declares") {
         CHECK(complaint(module) == "");
     }
     std::printf("audited %zu modules\n", shaders::modules().size());
+}
+
+TEST_CASE("every module of the library can be run in parts") {
+    // A part of a dispatch sees its own number of workgroups, so none may read it.
+    for (const shaders::Module& module : shaders::modules()) {
+        INFO("module " << module.name);
+        CHECK_FALSE(vk::readSpirv(module.words).readsWorkgroupCount);
+    }
 }
 
 TEST_CASE("the audit notices a module that declares too little") {

@@ -14,8 +14,7 @@ const vk::Pipeline& pipelineFor(vk::Device& device, vk::PipelineLibrary& library
     if (shape.isInteger()) throw Error(Result::Unsupported, "an embedding table must be F32, F16 or BF16");
     vk::PipelineSpec spec;
     spec.module = "embedding";
-    spec.constants = {defaultLocalSize(device), shape.inputs % 4 == 0, shaderFormat(shape.format),
-                      weightLanes(device)};
+    spec.constants = {defaultLocalSize(device), shape.inputs % 4 == 0, shaderFormat(shape.format), weightLanes(device)};
     spec.pushBytes = sizeof(shaders::EmbeddingPush);
     spec.bindings.assign(3, vk::BindingKind::Storage);
     return library.get(spec);
@@ -40,8 +39,9 @@ void Embedding::record(vk::Recorder& recorder, const Args& args) const {
         push.units = shape_.units();
         push.rowBegin = panel.rowBegin;
         push.rowCount = panel.rowCount;
-        recorder.dispatch(pipeline_, {vk::read(panel.codes), vk::read(ids), vk::write(y)}, push,
-                          {gridSize(device_, 0, args.rows), 1, 1}, "embedding");
+        push.groupsX = gridSize(device_, 0, args.rows);
+        recorder.dispatch(pipeline_, {vk::read(panel.codes), vk::read(ids), vk::write(y)}, push, {push.groupsX, 1, 1},
+                          "embedding");
     }
 }
 

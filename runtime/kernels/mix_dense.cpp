@@ -55,15 +55,15 @@ void MixDense::record(vk::Recorder& recorder, const Args& args) const {
     push.order = order_;
     push.stride = stride_;
     const Tile& tile = args.rows == 1 ? one_ : many_;
-    recorder.dispatch(
-        *tile.pipeline,
-        {vk::read(floatRows(args.x, args.rows, width_)),
-         vk::read(floatRows(args.matrix, order_, roundUp(order_, kOutputs))),
-         vk::write(floatRows(args.y, args.rows, width_))},
-        push,
-        {static_cast<uint32_t>(divideUp(width_ / order_, localSize_)),
-         gridSize(device_, 1, divideUp(args.rows, tile.rows)), static_cast<uint32_t>(divideUp(order_, kOutputs))},
-        "mix_dense");
+    push.groupsY = gridSize(device_, 1, divideUp(args.rows, tile.rows));
+    recorder.dispatch(*tile.pipeline,
+                      {vk::read(floatRows(args.x, args.rows, width_)),
+                       vk::read(floatRows(args.matrix, order_, roundUp(order_, kOutputs))),
+                       vk::write(floatRows(args.y, args.rows, width_))},
+                      push,
+                      {static_cast<uint32_t>(divideUp(width_ / order_, localSize_)), push.groupsY,
+                       static_cast<uint32_t>(divideUp(order_, kOutputs))},
+                      "mix_dense");
 }
 
 std::vector<float> MixDense::layOut(uint32_t order, std::span<const float> matrix) {

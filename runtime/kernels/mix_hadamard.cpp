@@ -41,8 +41,7 @@ MixHadamard::MixHadamard(vk::Device& device, vk::PipelineLibrary& library, const
         spec.constants = {localSize_, 1u << share, quads};
         spec.pushBytes = sizeof(shaders::MixHadamardPush);
         spec.bindings.assign(2, vk::BindingKind::Storage);
-        const float scale =
-            done + share == bits ? static_cast<float>(1 / std::sqrt(static_cast<double>(order))) : 1.0f;
+        const float scale = done + share == bits ? static_cast<float>(1 / std::sqrt(static_cast<double>(order))) : 1.0f;
         passes_.push_back({&library.get(spec), nullptr, 1u << share, stride << done, quads ? 4u : 1u, scale});
         if (texel) {
             spec.module = "mix_hadamard_texel";
@@ -71,14 +70,13 @@ void MixHadamard::record(vk::Recorder& recorder, const Args& args) const {
         push.width = width_;
         push.stride = pass.stride;
         push.scale = pass.scale;
+        push.groupsX = gridSize(device_, 0, divideUp(width_ / (pass.radix * pass.step), uint64_t{localSize_} * 4));
+        push.groupsY = gridSize(device_, 1, args.rows);
         const bool inPlace = same(from, to);
         const vk::Pipeline& pipeline = inPlace || pass.texelPipeline == nullptr ? *pass.pipeline : *pass.texelPipeline;
         recorder.dispatch(pipeline,
                           {inPlace ? vk::readWrite(from) : vk::read(from), inPlace ? vk::readWrite(to) : vk::write(to)},
-                          push,
-                          {gridSize(device_, 0, divideUp(width_ / (pass.radix * pass.step), uint64_t{localSize_} * 4)),
-                           gridSize(device_, 1, args.rows), 1},
-                          "mix_hadamard");
+                          push, {push.groupsX, push.groupsY, 1}, "mix_hadamard");
         from = to;
     }
 }

@@ -37,10 +37,11 @@ void RmsNorm::record(vk::Recorder& recorder, const Args& args) const {
     push.rows = args.rows;
     push.width = width_;
     push.epsilon = epsilon_;
+    push.groupsX = gridSize(device_, 0, args.rows);
     recorder.dispatch(*pipeline_,
                       {vk::read(floatRows(args.x, args.rows, width_)), vk::read(floatRows(args.gamma, 1, width_)),
                        vk::write(floatRows(args.y, args.rows, width_))},
-                      push, {gridSize(device_, 0, args.rows), 1, 1}, "rms_norm");
+                      push, {push.groupsX, 1, 1}, "rms_norm");
 }
 
 }  // namespace vulcat::kernels

@@ -36,12 +36,12 @@ void RopeStore::record(vk::Recorder& recorder, const Args& args) const {
     const vk::BufferView keys = floatRows(args.keys, end, shape_.cacheWidth());
     const vk::BufferView values = floatRows(args.values, end, shape_.cacheWidth());
     const uint64_t steps = divideUp(shape_.qkvWidth() / 2, shape_.headDim % 8 == 0 ? 4 : 1);
-    recorder.dispatch(
-        *pipeline_,
-        {vk::readWrite(floatRows(args.qkv, args.rows, shape_.qkvWidth())),
-         vk::read(floatRows(args.table, end, shape_.headDim)), vk::write(keys), vk::write(values)},
-        push, {gridSize(device_, 0, divideUp(steps, uint64_t{localSize_} * 4)), gridSize(device_, 1, args.rows), 1},
-        "rope_store");
+    push.groupsX = gridSize(device_, 0, divideUp(steps, uint64_t{localSize_} * 4));
+    push.groupsY = gridSize(device_, 1, args.rows);
+    recorder.dispatch(*pipeline_,
+                      {vk::readWrite(floatRows(args.qkv, args.rows, shape_.qkvWidth())),
+                       vk::read(floatRows(args.table, end, shape_.headDim)), vk::write(keys), vk::write(values)},
+                      push, {push.groupsX, push.groupsY, 1}, "rope_store");
 }
 
 }  // namespace vulcat::kernels

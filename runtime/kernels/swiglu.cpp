@@ -37,13 +37,12 @@ void SwiGlu::record(vk::Recorder& recorder, const Args& args) const {
     shaders::SwiGluPush push{};
     push.rows = args.rows;
     push.width = width_;
-    const uint64_t quads = divideUp(width_, 4);
-    recorder.dispatch(
-        *pipeline_,
-        {vk::read(floatRows(args.gateUp, args.rows, uint64_t{width_} * 2)),
-         vk::write(floatRows(args.y, args.rows, width_))},
-        push, {gridSize(device_, 0, divideUp(quads, uint64_t{localSize_} * 8)), gridSize(device_, 1, args.rows), 1},
-        "swiglu");
+    push.groupsX = gridSize(device_, 0, divideUp(divideUp(width_, 4), uint64_t{localSize_} * 8));
+    push.groupsY = gridSize(device_, 1, args.rows);
+    recorder.dispatch(*pipeline_,
+                      {vk::read(floatRows(args.gateUp, args.rows, uint64_t{width_} * 2)),
+                       vk::write(floatRows(args.y, args.rows, width_))},
+                      push, {push.groupsX, push.groupsY, 1}, "swiglu");
 }
 
 }  // namespace vulcat::kernels

@@ -2,6 +2,7 @@
 
 #include "vk/pipeline_cache.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -12,14 +13,21 @@ namespace {
 
 constexpr uint32_t kSettledSamples = 4;
 constexpr size_t kMostEntries = 1u << 16;
+constexpr double kOutlier = 4;  // times the mean
+constexpr double kFading = 0.875;
+// The margin settles where growth and shrinkage cancel: at one slice over budget in 250.
+constexpr double kMarginGrowth = 1.25;
+constexpr double kSlicesOfGrowth = 250;
+constexpr double kLeastMargin = 1.1;
+constexpr double kMostMargin = 4;
 
 /// One line of the blob: plain numbers, in the machine's order, as the blob is only good on the machine it is from.
 struct CostEntry {
     uint64_t pipeline, range, groups;
-    double meanNs, deviationNs;
+    double meanNs, deviationNs, weight;
     uint64_t samples;
 };
-static_assert(std::is_trivially_copyable_v<CostEntry> && sizeof(CostEntry) == 48);
+static_assert(std::is_trivially_copyable_v<CostEntry> && sizeof(CostEntry) == 56);
 
 constexpr uint64_t kCopyId = 1;
 constexpr uint64_t kFillId = 2;
@@ -34,32 +42,41 @@ StepCosts::StepCosts(const vk::DeviceInfo& info, uint64_t library, std::span<con
     for (size_t at = 0; at < payload.size(); at += sizeof(CostEntry)) {
         CostEntry entry{};
         std::memcpy(&entry, payload.data() + at, sizeof entry);
-        const bool sane =
-            entry.meanNs >= 0 && entry.meanNs < 1e12 && entry.deviationNs >= 0 && entry.deviationNs < 1e12;
-        if (!sane) continue;
+        const auto sane = [](double value) { return value >= 0 && value < 1e12; };
+        if (!sane(entry.meanNs) || !sane(entry.deviationNs) || !sane(entry.weight)) continue;
         costs_[{entry.pipeline, entry.range, entry.groups}] = {
-            entry.meanNs, entry.deviationNs, static_cast<uint32_t>(std::min<uint64_t>(entry.samples, kSettledSamples))};
+            entry.meanNs, entry.deviationNs, entry.weight,
+            static_cast<uint32_t>(std::min<uint64_t>(entry.samples, kSettledSamples))};
     }
+}
+
+void StepCosts::judge(bool withinBudget) {
+    margin_ *= withinBudget ? std::pow(kMarginGrowth, -1 / kSlicesOfGrowth) : kMarginGrowth;
+    margin_ = std::clamp(margin_, kLeastMargin, kMostMargin);
 }
 
 std::vector<std::byte> StepCosts::blob() const {
     std::vector<std::byte> payload;
     for (const auto& [key, cost] : costs_) {
         if (payload.size() / sizeof(CostEntry) == kMostEntries) break;
-        const CostEntry entry{key.pipeline, key.range, key.groups, cost.meanNs, cost.deviationNs, cost.samples};
+        const CostEntry entry{key.pipeline,     key.range,   key.groups,  cost.meanNs,
+                              cost.deviationNs, cost.weight, cost.samples};
         const auto* bytes = reinterpret_cast<const std::byte*>(&entry);
         payload.insert(payload.end(), bytes, bytes + sizeof entry);
     }
     return vk::wrapPipelineCache(info_, ~library_, payload);
 }
 
-void StepCosts::Cost::add(double timeNs) {
-    // The first samples count fully, later ones an eighth; what takes longer than thought is believed sooner.
-    const double weight = samples < kSettledSamples ? 1.0 / (samples + 1) : timeNs > meanNs ? 0.25 : 0.125;
+void StepCosts::Cost::add(double timeNs, double groups) {
+    // The first samples count fully, then older ones fade; what takes longer than thought is believed sooner.
+    const bool settled = samples >= kSettledSamples;
+    if (settled) timeNs = std::min(timeNs, kOutlier * meanNs);
+    weight = (settled ? weight * kFading : weight) + groups;
+    const double share = std::min(1.0, groups / weight * (settled && timeNs > meanNs ? 2 : 1));
     const double away = std::fabs(timeNs - meanNs);
-    deviationNs = samples == 0 ? timeNs * 0.25 : deviationNs + weight * (away - deviationNs);
-    meanNs += weight * (timeNs - meanNs);
-    if (samples < kSettledSamples) ++samples;
+    deviationNs = samples == 0 ? timeNs * 0.25 : deviationNs + share * (away - deviationNs);
+    meanNs += share * (timeNs - meanNs);
+    if (!settled) ++samples;
 }
 
 StepCosts::Key StepCosts::keyOf(const vk::CommandList::Command& command, uint64_t groups) {
@@ -91,8 +108,8 @@ bool StepCosts::settled(const vk::CommandList::Command& command, uint64_t groups
 
 void StepCosts::observe(const vk::CommandList::Command& command, uint64_t groups, double timeNs) {
     // Parts come in many sizes; only whole commands are remembered by their size.
-    if (groups == command.groupCount()) costs_[keyOf(command, groups)].add(timeNs);
-    costs_[keyOf(command, 0)].add(timeNs / static_cast<double>(groups));
+    if (groups == command.groupCount()) costs_[keyOf(command, groups)].add(timeNs, 1);
+    costs_[keyOf(command, 0)].add(timeNs / static_cast<double>(groups), static_cast<double>(groups));
 }
 
 }  // namespace vulcat::model

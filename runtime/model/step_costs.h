@@ -15,7 +15,9 @@ namespace vulcat::model {
 
 /// Two kinds of memory: the time of a whole command (pipeline, longest range it touches, number of workgroups), and the
 /// time of one workgroup of such a pipeline, for parts and for other numbers of workgroups. An estimate is the running
-/// mean plus the running mean deviation, so that a noisy device is planned for with more caution.
+/// mean plus the running mean deviation, so that a noisy device is planned for with more caution. A single time far
+/// above what is known (another process had the cores) counts as a small multiple of it: only if it comes again is it
+/// believed.
 class StepCosts {
   public:
     /// `library` names the shader modules the measurements belong to. `blob` is what blob() gave for the same device,
@@ -27,6 +29,11 @@ class StepCosts {
     /// Measured often enough to rely on.
     bool settled(const vk::CommandList::Command& command, uint64_t groups) const;
     void observe(const vk::CommandList::Command& command, uint64_t groups, double timeNs);
+
+    /// Estimates are divided into budgets with this margin. It follows the slices: it grows with each that took longer
+    /// than its budget and shrinks with each that did not, so that about one in 250 does, whatever the machine's noise.
+    double margin() const { return margin_; }
+    void judge(bool withinBudget);
 
     std::vector<std::byte> blob() const;
 
@@ -40,8 +47,10 @@ class StepCosts {
     struct Cost {
         double meanNs = 0;
         double deviationNs = 0;
+        double weight = 0;  ///< of what the mean is made of, in workgroups or, for whole commands, times
         uint32_t samples = 0;
-        void add(double timeNs);
+        /// A time per workgroup measured over `groups` of them: few count little, as they mostly wait.
+        void add(double timeNs, double groups);
     };
     static Key keyOf(const vk::CommandList::Command& command, uint64_t groups);
     const Cost* find(const Key& key) const;
@@ -49,6 +58,7 @@ class StepCosts {
     vk::DeviceInfo info_;
     uint64_t library_;
     std::map<Key, Cost> costs_;
+    double margin_ = 1.25;
 };
 
 }  // namespace vulcat::model

@@ -13,18 +13,29 @@ using Command = vk::CommandList::Command;
 constexpr double kUnlimited = std::numeric_limits<double>::infinity();
 /// However large the budget, no submission is planned to be longer: systems stop what runs for seconds.
 constexpr double kLongestSliceNs = 100e6;
-/// Of the budget, since estimates err and a slice has edges of its own.
-constexpr double kPlannedShare = 0.9;
 /// What is left of a budget below this share starts no further submission.
 constexpr double kLeastShare = 0.25;
-/// A command of unknown cost begins with this part of its workgroups.
-constexpr uint32_t kProbeParts = 8;
 /// Every so many slices all commands are timed one by one, also when their costs are known.
 constexpr uint64_t kDetailedEvery = 8;
 
-size_t longestAxis(const Command& command) {
-    return static_cast<size_t>(std::max_element(command.groups.begin(), command.groups.end()) - command.groups.begin());
-}
+/// How a dispatch is cut: its two longest dimensions make a grid of units, row after row; a unit is as many workgroups
+/// as the third dimension has.
+struct Units {
+    size_t row, column, rest;
+    uint64_t ofRow, count, groups;  // units of a row, of the dispatch; workgroups of a unit
+
+    explicit Units(const Command& command) {
+        std::array<size_t, 3> axes{0, 1, 2};
+        std::stable_sort(axes.begin(), axes.end(),
+                         [&](size_t a, size_t b) { return command.groups[a] > command.groups[b]; });
+        row = axes[0];
+        column = axes[1];
+        rest = axes[2];
+        ofRow = command.groups[column];
+        count = command.groups[row] * ofRow;
+        groups = command.groups[rest];
+    }
+};
 
 bool canBeCut(const Command& command) {
     return command.kind == vk::CommandList::Kind::Dispatch && command.pipeline->splittable;
@@ -92,7 +103,7 @@ void Stepper::beginPass() {
     list_.clear();
     session_.capture(chunk_, last, list_);
     nextCommand_ = 0;
-    nextGroup_ = 0;
+    nextUnit_ = 0;
     logits_.clear();
     inPass_ = true;
 }
@@ -109,52 +120,63 @@ void Stepper::endPass() {
     if (waiting_.empty()) logits_ = session_.capturedLogits();
 }
 
-void Stepper::addPiece(const Command& command, size_t axis, uint32_t count, double estimateNs) {
+double Stepper::addPiece(const Command& command, uint64_t units, double unitNs) {
+    const Units all(command);
+    const uint64_t column = nextUnit_ % all.ofRow;
     Piece piece;
     piece.command = nextCommand_;
-    piece.axis = axis;
-    piece.first = nextGroup_;
-    piece.count = count;
-    piece.whole = nextGroup_ == 0 && count == command.groups[axis];
-    piece.groups = command.groupCount() / command.groups[axis] * count;
-    piece.estimateNs = estimateNs;
+    piece.size = command.groups;
+    piece.base[all.row] = static_cast<uint32_t>(nextUnit_ / all.ofRow);
+    if (column == 0 && units >= all.ofRow) {
+        piece.size[all.row] = static_cast<uint32_t>(units / all.ofRow);
+        units = piece.size[all.row] * all.ofRow;
+    } else {
+        units = std::min(units, all.ofRow - column);
+        piece.base[all.column] = static_cast<uint32_t>(column);
+        piece.size[all.row] = 1;
+        piece.size[all.column] = static_cast<uint32_t>(units);
+    }
+    piece.whole = units == all.count;
+    piece.groups = units * all.groups;
+    piece.estimateNs = unitNs * static_cast<double>(units);
     pieces_.push_back(piece);
-    nextGroup_ += count;
-    if (nextGroup_ < command.groups[axis]) return;
-    ++nextCommand_;
-    nextGroup_ = 0;
+    nextUnit_ += units;
+    if (nextUnit_ == all.count) {
+        ++nextCommand_;
+        nextUnit_ = 0;
+    }
+    return piece.estimateNs;
 }
 
 void Stepper::planSlice(double budgetNs, StepMode mode, bool force) {
     constexpr size_t kMostPieces = 1000;  // the timer has a mark for each
     pieces_.clear();
-    const double planned = budgetNs * kPlannedShare;
+    const double planned = budgetNs / costs_.margin();
     double sum = 0;
     while (nextCommand_ < list_.size() && pieces_.size() < kMostPieces) {
         const Command command = list_[nextCommand_];
-        const size_t axis = longestAxis(command);
-        const uint32_t left = command.groups[axis] - nextGroup_;
-        const uint64_t groupsOfOne = command.groupCount() / command.groups[axis];
+        const Units units(command);
+        const uint64_t left = units.count - nextUnit_;
         const bool cut = mode != StepMode::Compute && canBeCut(command) && left > 1;
-        const auto estimate = costs_.estimateNs(command, groupsOfOne * left);
-        if (estimate && sum + *estimate <= planned) {
-            addPiece(command, axis, left, *estimate);
-            sum += *estimate;
-            continue;
-        }
         const bool mustStart = pieces_.empty() && force;
+        const auto estimate = costs_.estimateNs(command, units.groups * left);
         if (!estimate) {
-            if (mustStart) addPiece(command, axis, cut ? std::max(left / kProbeParts, 1u) : left, 0);
+            // Of unknown cost: alone, and begun with as little of it as there is.
+            if (mustStart) addPiece(command, cut ? units.ofRow : left, 0);
             return;
         }
-        const double one = *estimate / left;
+        const double unitNs = *estimate / static_cast<double>(left);
+        if (sum + *estimate <= planned) {
+            sum += addPiece(command, left, unitNs);
+            continue;
+        }
         const auto fitting =
-            static_cast<uint32_t>(std::clamp((planned - sum) / one, 0.0, static_cast<double>(left - 1)));
+            static_cast<uint64_t>(std::clamp((planned - sum) / unitNs, 0.0, static_cast<double>(left - 1)));
         // What would fit a slice of its own is left whole for the next one.
         if (cut && fitting > 0 && (pieces_.empty() || *estimate > planned)) {
-            addPiece(command, axis, fitting, one * fitting);
+            addPiece(command, fitting, unitNs);
         } else if (mustStart) {
-            addPiece(command, axis, cut ? 1 : left, cut ? one : *estimate);
+            addPiece(command, cut ? 1 : left, unitNs);
         }
         return;
     }
@@ -171,7 +193,7 @@ void Stepper::submitSlice(double budgetNs) {
         if (piece.whole) {
             recorder_.replay(command);
         } else {
-            recorder_.replayPart(command, piece.axis, piece.first, piece.count);
+            recorder_.replayPart(command, piece.base, piece.size);
         }
         if (detailed_) recorder_.mark(timer_);
     }
@@ -195,12 +217,21 @@ void Stepper::collectSlice(StepReport& report) {
     }
     learn(times, total);
     double shortest = kUnlimited;
-    for (const Piece& piece : pieces_) shortest = std::min(shortest, piece.estimateNs);
+    double sum = 0;
+    bool known = true;
+    for (const Piece& piece : pieces_) {
+        shortest = std::min(shortest, piece.estimateNs);
+        sum += piece.estimateNs;
+        known = known && piece.estimateNs > 0;
+    }
     ++report.slices;
     report.dispatches += static_cast<uint32_t>(pieces_.size());
     report.deviceNs += total;
     report.longestNs = std::max(report.longestNs, total);
-    if (total > sliceBudgetNs_ + shortest) ++report.overBudget;
+    const bool over = total > sliceBudgetNs_ + shortest;
+    if (over) ++report.overBudget;
+    // A slice that could not have been made shorter says nothing about the margin; nor does one without a budget.
+    if (known && sliceBudgetNs_ != kUnlimited && sum <= sliceBudgetNs_) costs_.judge(total <= sliceBudgetNs_);
 }
 
 void Stepper::learn(const std::vector<double>& times, double totalNs) {

@@ -2,7 +2,8 @@
 // Appends tokens to a session a slice at a time, so that a renderer on the same GPU keeps its frame rate.
 //
 // A forward pass is captured as a list of commands. A slice is as many of them as fit the budget by what they cost
-// before; a dispatch that is longer than the budget itself is cut along its longest dimension where its kernel allows.
+// before, with a margin that follows how often slices take longer than planned; a dispatch that is longer than the
+// budget itself is cut into boxes of workgroups.
 // Results are those of Session::forward to the bit: the same dispatches in the same order.
 
 #include "model/session.h"
@@ -52,10 +53,10 @@ class Stepper {
     void cancel();
 
   private:
+    /// A command, or a box of its workgroups.
     struct Piece {
         size_t command = 0;
-        size_t axis = 0;
-        uint32_t first = 0, count = 0;
+        std::array<uint32_t, 3> base{}, size{};
         bool whole = true;
         uint64_t groups = 1;
         double estimateNs = 0;
@@ -64,7 +65,8 @@ class Stepper {
     void endPass();
     /// Fills pieces_. With `force` at least one piece, whatever it costs.
     void planSlice(double budgetNs, StepMode mode, bool force);
-    void addPiece(const vk::CommandList::Command& command, size_t axis, uint32_t count, double estimateNs);
+    /// Adds the largest box of at most `units` units that starts at nextUnit_; returns its estimate.
+    double addPiece(const vk::CommandList::Command& command, uint64_t units, double unitNs);
     void submitSlice(double budgetNs);
     void collectSlice(StepReport& report);
     void learn(const std::vector<double>& times, double totalNs);
@@ -83,7 +85,7 @@ class Stepper {
     bool inFlight_ = false;
     bool detailed_ = false;
     size_t nextCommand_ = 0;
-    uint32_t nextGroup_ = 0;  // along the axis of the command that is being cut
+    uint64_t nextUnit_ = 0;  // of the command that is being cut, see Units
     std::vector<Piece> pieces_;
     double sliceBudgetNs_ = 0;
     std::chrono::steady_clock::time_point submittedAt_;

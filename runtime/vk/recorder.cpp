@@ -288,17 +288,16 @@ void Recorder::replay(const CommandList::Command& command) {
     }
 }
 
-void Recorder::replayPart(const CommandList::Command& command, size_t axis, uint32_t first, uint32_t count) {
+void Recorder::replayPart(const CommandList::Command& command, const std::array<uint32_t, 3>& base,
+                          const std::array<uint32_t, 3>& groups) {
     if (command.kind != CommandList::Kind::Dispatch || !command.pipeline->splittable) {
         reject("replayPart", "this command runs only as a whole");
     }
-    if (axis > 2 || first > command.groups[axis] || count > command.groups[axis] - first) {
-        reject(command.pipeline->module, "a part outside of its dispatch");
+    for (size_t axis = 0; axis < 3; ++axis) {
+        if (base[axis] > command.groups[axis] || groups[axis] > command.groups[axis] - base[axis]) {
+            reject(command.pipeline->module, "a part outside of its dispatch");
+        }
     }
-    std::array<uint32_t, 3> base{0, 0, 0};
-    std::array<uint32_t, 3> groups = command.groups;
-    base[axis] = first;
-    groups[axis] = count;
     dispatchFrom(*command.pipeline, command.bindings, command.push, base, groups, {});
 }
 

@@ -70,9 +70,10 @@ class Recorder {
     void captureInto(CommandList* list) { captured_ = list; }
     /// Records a captured command.
     void replay(const CommandList::Command& command);
-    /// The workgroups [first, first + count) of dimension `axis` of a captured dispatch. Throws Error(InvalidArgument)
-    /// for a pipeline that is not splittable or a range outside of the dispatch.
-    void replayPart(const CommandList::Command& command, size_t axis, uint32_t first, uint32_t count);
+    /// The box of workgroups [base, base + groups) of a captured dispatch. Throws Error(InvalidArgument) for a pipeline
+    /// that is not splittable or a box outside of the dispatch.
+    void replayPart(const CommandList::Command& command, const std::array<uint32_t, 3>& base,
+                    const std::array<uint32_t, 3>& groups);
     /// Notes the time on the device when all recorded so far is done, see SliceTimer.
     void mark(SliceTimer& timer);
 

@@ -1,5 +1,8 @@
 // The push constants of the kernels that work row by row (embedding, rms_norm, rope_store, swiglu, mix_hadamard,
 // mix_dense, block_transform, site_codes), for C++ and GLSL.
+//
+// groupsX, groupsY: workgroups of the whole dispatch, by which a kernel strides over its grid. Not gl_NumWorkGroups: a
+// dispatch that is run in parts (vkCmdDispatchBase) would see those of the part.
 #ifndef VULCAT_INTERFACE_ROW_KERNELS_H
 #define VULCAT_INTERFACE_ROW_KERNELS_H
 
@@ -13,12 +16,14 @@ struct EmbeddingPush {
     uint units;     ///< 128-bit words of a table row
     uint rowBegin;  ///< first table row of the panel
     uint rowCount;  ///< table rows of the panel
+    uint groupsX;
 };
 
 struct RmsNormPush {
     uint rows;
     uint width;
     float epsilon;
+    uint groupsX;
 };
 
 struct RopeStorePush {
@@ -26,11 +31,13 @@ struct RopeStorePush {
     uint heads;
     uint kvHeads;
     uint position;  ///< of row 0
+    uint groupsX, groupsY;
 };
 
 struct SwiGluPush {
     uint rows;
     uint width;  ///< F
+    uint groupsX, groupsY;
 };
 
 struct MixHadamardPush {
@@ -38,6 +45,7 @@ struct MixHadamardPush {
     uint width;
     uint stride;
     float scale;
+    uint groupsX, groupsY;
 };
 
 struct MixDensePush {
@@ -45,6 +53,7 @@ struct MixDensePush {
     uint width;
     uint order;
     uint stride;
+    uint groupsY;
 };
 
 struct BlockTransformPush {
