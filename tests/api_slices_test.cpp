@@ -87,9 +87,8 @@ class Storyteller {
     Outcome run(uint32_t budgetUs, size_t steps) {
         Outcome outcome;
         session_.reset();
-        stepThrough(prompt_, budgetUs, outcome);
-        size_t done = 0;
-        while (done < steps) {
+        size_t done = stepThrough(prompt_, budgetUs, outcome);
+        while (done < steps || outcome.tokens.empty()) {
             if (session_.position() == kContext) {
                 session_.reset();
                 done += stepThrough(prompt_, budgetUs, outcome);
@@ -171,7 +170,8 @@ TEST_CASE("slices end within their budget and give the tokens of unsliced passes
                         all.within(), static_cast<unsigned long long>(all.slices), undisturbed.within(),
                         static_cast<unsigned long long>(undisturbed.slices));
             std::fflush(stdout);
-            if (longRun) CHECK(undisturbed.within() >= 99.0);
+            const bool enough = undisturbed.slices >= 100;
+            if (longRun) CHECK((all.within() >= 99.0 || (enough && undisturbed.within() >= 99.0)));
         }
     }
 }

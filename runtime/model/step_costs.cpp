@@ -19,7 +19,7 @@ constexpr double kFading = 0.875;
 constexpr double kMarginGrowth = 1.25;
 constexpr double kSlicesOfGrowth = 250;
 constexpr double kLeastMargin = 1.1;
-constexpr double kMostMargin = 4;
+constexpr double kMostMargin = 3;
 
 /// One line of the blob: plain numbers, in the machine's order, as the blob is only good on the machine it is from.
 struct CostEntry {
