@@ -83,7 +83,7 @@ for kind in static shared; do
     prefix=$work/$kind
     mv "$work/first-$kind" "$prefix"
     lib=$(dirname "$(find "$prefix" -name 'libvulcat.*' | head -n 1)")
-    same "files of the $kind package" "include/vulcat.h include/vulcat.hpp LIB/cmake/vulcat/vulcatConfig.cmake LIB/cmake/vulcat/vulcatConfigVersion.cmake\
+    same "files of the $kind package" "include/vulcat.h include/vulcat.hpp include/vulcat_device.h include/vulcat_layer.h LIB/cmake/vulcat/vulcatConfig.cmake LIB/cmake/vulcat/vulcatConfigVersion.cmake\
  LIB/cmake/vulcat/vulcatPcre2.cmake LIB/cmake/vulcat/vulcatTargets.cmake LIB/pkgconfig/vulcat.pc share/doc/vulcat/LICENSE" \
         "$(cd "$prefix" && find . ! -type d ! -name 'libvulcat*' ! -name 'vulcatTargets-*' | sed "s,^\./,,; s,^${lib#"$prefix"/}/,LIB/," | LC_ALL=C sort -f | xargs)"
     holds "no file of the $kind package names the folders it came from" \

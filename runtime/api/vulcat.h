@@ -1,9 +1,10 @@
 #ifndef VULCAT_H
 #define VULCAT_H
-/* vulcat: 4-bit LLM layers on any Vulkan device. The C interface; this header is its manual.
+/* vulcat: 4-bit LLM layers on any Vulkan device. The C interface; this header is its manual, with its two parts
+ * vulcat_device.h and vulcat_layer.h.
  *
  * Three levels, each usable without the ones above it:
- *   layer     vulcatCreateLinear     one quantised linear layer, from memory or from a model folder
+ *   layer     vulcatCreateLinear     one quantised linear layer, from memory or from a model folder (vulcat_layer.h)
  *             vulcatCmdLinear        recorded into the host's own command buffer
  *   session   vulcatLoadModel        a Hugging Face folder, float or baked by `vulcat calibrate`, with its tokenizer
  *             vulcatCreateSession    one conversation: a key-value cache and what a forward pass needs
@@ -12,7 +13,8 @@
  *   text      vulcatTokenize, vulcatTextStreamPush, or vulcatGenerate: text in, text out through a callback
  *
  * Inside an engine
- *   vulcatQueryDevice says what to enable, the host creates its device and hands it over in VulcatHostDevice; then
+ *   vulcatQueryDevice says what to enable, the host creates its device and hands it over in VulcatHostDevice
+ *   (vulcat_device.h); then
  *   vulcatPlanModel tells what a model will take, and vulcatSessionStep keeps to a budget in every frame. When the
  *   driver gives up, calls return VULCAT_ERROR_DEVICE_LOST and vulcatRecreate brings everything back.
  *
@@ -109,73 +111,8 @@ VULCAT_API uint32_t vulcatVersion(void);
 /* A constant word for a result, "out of memory" for instance. Never NULL, also for unknown values. */
 VULCAT_API const char* vulcatResultText(VulcatResult result);
 
-/* ---- The host's device --------------------------------------------------------------------------------------------
- * Vulkan cannot be asked what a device was created with, so the host asks first and says afterwards:
- *
- *     VulcatDeviceSupport support = {sizeof support};
- *     vulcatQueryDevice(&query, &support);
- *     ... vkCreateDevice with support.extensions, support.features and a queue of support.queueFamily ...
- *     VulcatHostDevice host = {sizeof host};
- *     host.capabilities = support.capabilities;
- *
- * vulcat needs Vulkan 1.1 and a compute queue, nothing else. All extensions and features are optional; each one left
- * out takes its capability away and costs speed, never a result.
- */
-enum {
-    VULCAT_CAPABILITY_STORE16 = 1 << 0,      /* storageBuffer16BitAccess */
-    VULCAT_CAPABILITY_F16 = 1 << 1,          /* shaderFloat16 */
-    VULCAT_CAPABILITY_STORE8 = 1 << 2,       /* storageBuffer8BitAccess */
-    VULCAT_CAPABILITY_I8 = 1 << 3,           /* shaderInt8 */
-    VULCAT_CAPABILITY_DOT = 1 << 4,          /* shaderIntegerDotProduct */
-    VULCAT_CAPABILITY_COOPMAT = 1 << 7,      /* cooperativeMatrix and vulkanMemoryModel */
-    VULCAT_CAPABILITY_SIZE_CONTROL = 1 << 16 /* subgroupSizeControl and computeFullSubgroups */
-};
-
-typedef struct VulcatDeviceQuery {
-    size_t structSize;
-    VulcatFunction getInstanceProcAddr; /* the host's vkGetInstanceProcAddr */
-    void* instance;                     /* VkInstance */
-    void* physicalDevice;               /* VkPhysicalDevice */
-    uint32_t apiVersion;                /* VkApplicationInfo.apiVersion of the instance; 0: Vulkan 1.1 */
-} VulcatDeviceQuery;
-
-#define VULCAT_MAX_EXTENSIONS 16
-
-typedef struct VulcatDeviceSupport {
-    size_t structSize;
-    int usable;            /* 0: vulcat cannot run on this device; `reason` says why */
-    char reason[256];      /* "" for a usable device */
-    uint32_t queueFamily;  /* best family for vulcat: compute without graphics where there is one */
-    uint32_t capabilities; /* VULCAT_CAPABILITY_... that the device offers */
-    uint32_t extensionCount;
-    const char* extensions[VULCAT_MAX_EXTENSIONS]; /* device extensions to enable for them; constant strings */
-    /* The feature structs to enable for them, as VkDeviceCreateInfo.pNext (VkPhysicalDeviceFeatures2 first). It points
-     * into this very struct, which must stay where it is meanwhile. A host with a chain of its own sets the features
-     * named at VULCAT_CAPABILITY_... there instead, since Vulkan forbids a struct twice. */
-    const void* features;
-    uint64_t featureStorage[96];
-    int offersLowPriority; /* VK_KHR_global_priority or its EXT form is there; a queue made with it should be LOW */
-} VulcatDeviceSupport;
-
-/* What the device could give and what to enable for it. Creates nothing. Returns success for an unusable device too;
- * VULCAT_ERROR_INVALID_ARGUMENT for a missing field. Both structSize must be sizeof the struct of this header. */
-VULCAT_API VulcatResult vulcatQueryDevice(const VulcatDeviceQuery* query, VulcatDeviceSupport* support);
-
-typedef struct VulcatHostDevice {
-    size_t structSize;
-    VulcatFunction getInstanceProcAddr; /* the host's vkGetInstanceProcAddr */
-    void* instance;                     /* VkInstance */
-    void* physicalDevice;               /* VkPhysicalDevice */
-    void* device;                       /* VkDevice; stays the host's and must outlive the context */
-    uint32_t apiVersion;                /* as in VulcatDeviceQuery */
-    uint32_t queueFamily;               /* of `queue` and of the command buffers given to vulcatCmdLinear */
-    void* queue;                        /* VkQueue with compute. NULL: layers can be recorded, but nothing submitted,
-                                           so weights need memory that the host can write, and models are refused */
-    uint32_t capabilities;              /* VULCAT_CAPABILITY_... that the host did enable */
-    void (*lockQueue)(void* userData);  /* called around every use of `queue`; both may be NULL when the host never */
-    void (*unlockQueue)(void* userData); /* uses the queue at the same time from another thread */
-    void* userData;                     /* handed to both */
-} VulcatHostDevice;
+/* ---- The host's device: vulcatQueryDevice, VulcatHostDevice */
+#include "vulcat_device.h"
 
 /* ---- Context ----------------------------------------------------------------------------------------------------- */
 
@@ -258,72 +195,8 @@ VULCAT_API VulcatResult vulcatContextBlob(VulcatContext context, VulcatBlob kind
  * without a device, their functions return VULCAT_ERROR_DEVICE_LOST, and it may be called again. */
 VULCAT_API VulcatResult vulcatRecreate(VulcatContext context, const VulcatHostDevice* host);
 
-/* ---- Layer: one quantised linear ---------------------------------------------------------------------------------
- * y = W x' + b, x' = T x quantised: W [outputs, inputs] in 4 or 8 bits, T the layer's transform.
- */
-typedef struct VulcatLinearInfo {
-    size_t structSize;
-
-    /* Either a site of a model folder, with its transform and all linears that share its input stacked:
-     * "model.layers.0.self_attn.qkv", ".self_attn.o", ".mlp.gate_up", ".mlp.down" of any layer. */
-    const char* folder; /* zero-terminated, or NULL */
-    const char* site;   /* zero-terminated */
-
-    /* Or from memory (folder NULL). Weights as floats, which are rounded here with the scale of the least squared
-     * error, or as codes with their scales. */
-    uint32_t inputs;
-    uint32_t outputs;
-    uint32_t weightBits;  /* 4 or 8 */
-    uint32_t groupSize;   /* inputs that share a scale: 32, 64, 128, or 0 for the whole row */
-    const float* weights; /* [outputs, inputs] or NULL */
-    const int8_t* codes;  /* [outputs, inputs], -8..7 for 4 bits, -127..127 for 8; read when weights is NULL */
-    const float* scales;  /* [outputs, groups], groups = ceil(inputs / groupSize); with codes */
-    const float* bias;    /* [outputs] or NULL */
-    uint32_t activationBits; /* 4, 8, or 16: not quantised; 0: 8 */
-    int activationSymmetric; /* for 4 bits: not 0 for -8..7, 0 for 0..15 with a zero point */
-
-    uint32_t maxRows;    /* rows of x in a call at most, 1..512; 0: 512 */
-    uint32_t recordings; /* recordings that may be in use at the same time, frames in flight for instance; 0: 3 */
-} VulcatLinearInfo;
-
-/* Uploads the weights and makes the pipelines. Nothing given here is read after the call but the folder, by
- * vulcatRecreate; for that the context keeps a copy of weights from memory, in their few bits. */
-VULCAT_API VulcatResult vulcatCreateLinear(VulcatContext context, const VulcatLinearInfo* info, VulcatLinear* linear);
-/* Precondition: no submission uses it any more. */
-VULCAT_API void vulcatDestroyLinear(VulcatLinear linear);
-
-typedef struct VulcatLinearProperties {
-    size_t structSize;
-    uint32_t inputs;
-    uint32_t outputs;
-    uint32_t maxRows;
-    uint32_t offsetAlignment; /* offsets of VulcatLinearRun are multiples of it, in bytes */
-    uint32_t bufferUsage;     /* VkBufferUsageFlags that the host's buffers need */
-    uint64_t weightsBytes;    /* on the device */
-    uint64_t scratchBytes;    /* on the device, for codes and transformed inputs */
-} VulcatLinearProperties;
-
-VULCAT_API VulcatResult vulcatLinearProperties(VulcatLinear linear, VulcatLinearProperties* properties);
-
-typedef struct VulcatLinearRun {
-    size_t structSize;
-    void* commandBuffer;   /* VkCommandBuffer in recording state, outside of a render pass */
-    uint64_t input;        /* VkBuffer, float32 [rows, inputs] at inputOffset */
-    uint64_t inputOffset;  /* bytes */
-    uint64_t output;       /* VkBuffer, float32 [rows, outputs] at outputOffset; must not overlap the input */
-    uint64_t outputOffset; /* bytes */
-    uint32_t rows;         /* 1..maxRows */
-    int accumulate;        /* not 0: add to the output, a residual connection */
-} VulcatLinearRun;
-
-/* Records the layer and nothing else: no submission, no waiting, no allocation of memory, no pipeline.
- * Barriers: the first command is a memory barrier from all commands and writes before it to compute and transfer, the
- * last one from compute and transfer writes to all commands and accesses after it; so the input may be written and the
- * output read by anything in the same queue without further barriers. Between queues the host synchronises.
- * State: it binds a compute pipeline, its descriptor set 0 and push constants, which the host binds again after it.
- * A command buffer recorded here may be submitted until the layer was recorded `recordings` more times, or is
- * destroyed. Scratch memory is shared: submissions with the same layer run on one queue. */
-VULCAT_API VulcatResult vulcatCmdLinear(VulcatLinear linear, const VulcatLinearRun* run);
+/* ---- Layer: vulcatCreateLinear, vulcatCmdLinear */
+#include "vulcat_layer.h"
 
 /* ---- Model ------------------------------------------------------------------------------------------------------- */
 
@@ -393,8 +266,7 @@ VULCAT_API VulcatResult vulcatTokenize(VulcatModel model, const char* text, size
 VULCAT_API VulcatResult vulcatDetokenize(VulcatModel model, const int32_t* tokens, size_t count, char* text,
                                          size_t* bytes);
 
-/* ---- Text stream: tokens to text as they come, never a broken UTF-8 character -------------------------------------
- */
+/* ---- Text stream: tokens to text as they come, never a broken UTF-8 character -------------------------------- */
 
 VULCAT_API VulcatResult vulcatCreateTextStream(VulcatModel model, VulcatTextStream* stream);
 VULCAT_API void vulcatDestroyTextStream(VulcatTextStream stream);
@@ -429,14 +301,14 @@ VULCAT_API VulcatResult vulcatSessionQueue(VulcatSession session, const int32_t*
 
 typedef struct VulcatStep {
     size_t structSize;
-    int done;               /* not 0: everything queued is appended, the logits after the last token are there */
-    float progress;         /* 0..1, of what is queued, by estimated time */
-    uint32_t slices;        /* submissions that ended in this call */
-    uint32_t dispatches;    /* in them; a dispatch cut into pieces counts each */
-    uint32_t gpuUs;         /* time of these submissions, microseconds, measured on the device where it has timestamps,
-                               else from submission to the end of waiting */
+    int done;            /* not 0: everything queued is appended, the logits after the last token are there */
+    float progress;      /* 0..1, of what is queued, by estimated time */
+    uint32_t slices;     /* submissions that ended in this call */
+    uint32_t dispatches; /* in them; a dispatch cut into pieces counts each */
+    uint32_t gpuUs;      /* time of these submissions, microseconds, measured on the device where it has timestamps,
+                            else from submission to the end of waiting */
     uint32_t longestSliceUs;
-    uint32_t overBudget;    /* of them, slices that took longer than their budget */
+    uint32_t overBudget; /* of them, slices that took longer than their budget */
 } VulcatStep;
 
 /* Works on the queued tokens for about budgetUs microseconds of GPU time and returns. budgetUs 0: to the end.

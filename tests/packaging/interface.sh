@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What programs built against vulcat.h rely on: names of functions, and where the fields of each struct lie.
+# What programs built against vulcat.h and its parts rely on: names of functions, and where the fields of each struct lie.
 #   interface.sh symbols VULCAT_H     one function a line
 #   interface.sh layout VULCAT_H      "struct.field offset size" a line, as this machine's C compiler lays them out
 # The lists beside this script are what was promised. After a change that is meant: interface.sh symbols ... >symbols.txt,
@@ -8,7 +8,7 @@ set -euo pipefail
 what=$1 header=$2
 case $what in
 symbols)
-    grep -E '^VULCAT_API ' "$header" | grep -oE '\bvulcat[A-Za-z0-9]+\(' | tr -d '(' | LC_ALL=C sort
+    grep -hE '^VULCAT_API ' "${header%/*}"/vulcat*.h | grep -oE '\bvulcat[A-Za-z0-9]+\(' | tr -d '(' | LC_ALL=C sort
     ;;
 layout)
     work=$(mktemp -d)
