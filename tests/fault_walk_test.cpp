@@ -1,12 +1,16 @@
 // Every Vulkan call that can fail does fail here, one at a time, over a whole load-and-generate: each failure must come
 // back as a status with a sentence, and after vulcatRecreate the same tokens must follow.
 //
-// VULCAT_TEST_LONG in the environment walks every call instead of a few of each function.
+// No call into the library may take 5 s longer than the longest of an undisturbed run: beyond that it counts as a hang
+// and ends the test. VULCAT_TEST_LONG in the environment walks every call, under the validation layer; otherwise each
+// function fails at one call in each of its ways, every third time under the validation layer, which doubles the time;
+// where a driver compiles for seconds, every other of these.
 #include "vulcat.h"
 
 #include "fault_layer/fault_layer.h"
 #include "model_folder.h"
 #include "support/api_struct.h"
+#include "support/hang_watch.h"
 #include "support/temp_folder.h"
 
 #include <doctest/doctest.h>
@@ -20,6 +24,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <map>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -69,12 +74,20 @@ struct TinyModel {
 /// One load-and-generate that answers a failure as an application would: recreate what is lost, then try again once.
 class Run {
   public:
-    explicit Run(std::string folder, uint32_t hangLimitMs = 0)
-        : folder_(std::move(folder)), hangLimitMs_(hangLimitMs) {}
+    struct Options {
+        std::string folder;
+        std::string name = "an undisturbed run";
+        bool validation = true;
+        uint32_t hangLimitMs = 0;
+        std::chrono::steady_clock::duration longestCall = std::chrono::minutes(5);
+    };
+    explicit Run(Options options) : options_(std::move(options)) {}
     ~Run() {
+        watch_.begin(options_.name + ", destroying", options_.longestCall);
         vulcatDestroySession(session_);
         vulcatDestroyModel(model_);
         vulcatDestroyContext(context_);
+        watch_.done();
     }
     Run(const Run&) = delete;
     Run& operator=(const Run&) = delete;
@@ -82,6 +95,7 @@ class Run {
     std::vector<int32_t> tokens;
     std::vector<std::string> failures;  ///< "step: result: message" of each failed call
     std::string validation;             ///< what the validation layer said
+    std::chrono::steady_clock::duration longestCall{};
 
     bool go() {
         return step("create", [this] { return create(); }) && step("load", [this] { return load(); }) &&
@@ -92,18 +106,28 @@ class Run {
     template <class Call>
     bool step(const char* what, const Call& call) {
         for (int attempt = 0; attempt < 3; ++attempt) {
-            const VulcatResult result = call();
+            const VulcatResult result = timed(what, call);
             if (result == VULCAT_SUCCESS) return true;
             const std::string text = context_ != nullptr ? vulcatContextErrorText(context_) : error_;
             failures.push_back(std::string(what) + ": " + vulcatResultText(result) + ": " + text);
             if (text.empty()) return false;
             if (result != VULCAT_ERROR_DEVICE_LOST || context_ == nullptr) continue;
-            const VulcatResult again = vulcatRecreate(context_, nullptr);
-            if (again == VULCAT_SUCCESS) continue;
+            const auto recreate = [this] { return vulcatRecreate(context_, nullptr); };
+            if (timed("recreate", recreate) == VULCAT_SUCCESS) continue;
             failures.push_back(std::string("recreate: ") + vulcatContextErrorText(context_));
-            if (vulcatRecreate(context_, nullptr) != VULCAT_SUCCESS) return false;
+            if (timed("recreate", recreate) != VULCAT_SUCCESS) return false;
         }
         return false;
+    }
+
+    template <class Call>
+    VulcatResult timed(const char* what, const Call& call) {
+        const auto begin = std::chrono::steady_clock::now();
+        watch_.begin(options_.name + ", " + what, options_.longestCall);
+        const VulcatResult result = call();
+        watch_.done();
+        longestCall = std::max(longestCall, std::chrono::steady_clock::now() - begin);
+        return result;
     }
 
     const VulcatSessionInfo& sessionInfo() {
@@ -115,12 +139,12 @@ class Run {
 
     VulcatResult create() {
         auto info = vulcat::test::sized<VulcatContextInfo>();
-        info.enableValidation = 1;
+        info.enableValidation = options_.validation;
         info.userData = this;
         info.log = [](void* self, VulcatLogLevel level, const char* message) {
             if (level >= VULCAT_LOG_WARNING) static_cast<Run*>(self)->validation += std::string(message) + "\n";
         };
-        info.hangLimitMs = hangLimitMs_;
+        info.hangLimitMs = options_.hangLimitMs;
         info.errorText = error_;
         info.errorTextSize = sizeof error_;
         const VulcatResult result = vulcatCreateContext(&info, &context_);
@@ -130,7 +154,7 @@ class Run {
 
     VulcatResult load() {
         auto info = vulcat::test::sized<VulcatModelInfo>();
-        info.folder = folder_.c_str();
+        info.folder = options_.folder.c_str();
         return vulcatLoadModel(context_, &info, &model_);
     }
 
@@ -169,8 +193,8 @@ class Run {
         return true;
     }
 
-    std::string folder_;
-    uint32_t hangLimitMs_;
+    Options options_;
+    vulcat::test::HangWatch watch_;
     char error_[512] = "";
     VulcatSessionInfo session_info_{};
     VulcatContext context_ = nullptr;
@@ -195,15 +219,15 @@ std::vector<Fault> faultsOf(const std::string& function) {
     return {{function, FAULT_RESULT, VK_ERROR_OUT_OF_DEVICE_MEMORY}};
 }
 
-/// Which of a function's calls fail: all in the long mode, else the first, the middle and the last one, and on a slow
-/// machine the middle one.
-std::vector<uint64_t> callsToFail(uint64_t calls, bool slow) {
-    std::vector<uint64_t> chosen;
-    const bool all = std::getenv("VULCAT_TEST_LONG") != nullptr;
-    const uint64_t middle = std::max<uint64_t>(calls / 2, 1);
-    for (uint64_t n = 1; n <= calls; ++n) {
-        if (all || n == middle || (!slow && (n == 1 || n == calls))) chosen.push_back(n);
-    }
+enum class Walk { Every, One, OneOrNone };
+
+/// Which of a function's calls fail: every one, or the first, one in the middle or one near the end, by turns. The very
+/// last one may not come: slices follow the clock.
+std::vector<uint64_t> callsToFail(uint64_t calls, Walk walk, size_t turn) {
+    if (calls == 0 || (walk == Walk::OneOrNone && turn % 2 == 0)) return {};
+    if (walk != Walk::Every) return {turn % 3 == 0 ? 1 : (turn % 3 == 1 ? calls : calls * 3 / 2) / 2 + calls % 2};
+    std::vector<uint64_t> chosen(calls);
+    std::iota(chosen.begin(), chosen.end(), 1);
     return chosen;
 }
 
@@ -218,53 +242,56 @@ TEST_CASE("every call may fail: a status, a sentence, and the same tokens after 
     const TinyModel model;
     const std::string folder = model.folder.path().string();
 
+    const bool all = std::getenv("VULCAT_TEST_LONG") != nullptr;
+    Walk walk = all ? Walk::Every : Walk::One;
+
     layer.arm(nullptr, 0, 0, 0);
+    Run::Options options;
+    options.folder = folder;
     std::vector<int32_t> expected;
-    const auto begin = std::chrono::steady_clock::now();
     {
-        Run plain(folder);
+        Run plain(options);
         const bool went = plain.go();
         std::string why;
         for (const std::string& failure : plain.failures) why += failure + "\n";
         REQUIRE_MESSAGE(went, why);
         REQUIRE(plain.failures.empty());
         expected = plain.tokens;
+        options.longestCall = plain.longestCall + std::chrono::seconds(5);
+        if (!all && plain.longestCall > std::chrono::seconds(1)) walk = Walk::OneOrNone;
     }
     REQUIRE(layer.count("vkQueueSubmit") > 0);  // else the layer is not there
     std::map<std::string, uint64_t> calls;
     for (uint32_t i = 0; layer.name(i) != nullptr; ++i) calls[layer.name(i)] = layer.count(layer.name(i));
 
-    const bool slow = secondsOf(std::chrono::steady_clock::now() - begin) > 2;
-    size_t injected = 0, harmless = 0;
+    size_t turn = 0, injected = 0, harmless = 0;
     double longest = 0;
     for (const auto& [function, count] : calls) {
         for (const Fault& fault : faultsOf(function)) {
-            for (const uint64_t n : callsToFail(count, slow)) {
-                const std::string name = function + " call " + std::to_string(n) + " of " + std::to_string(count) +
-                                         ", kind " + std::to_string(fault.kind) + ", VkResult " +
-                                         std::to_string(fault.result);
-                const auto start = std::chrono::steady_clock::now();
+            for (const uint64_t n : callsToFail(count, walk, turn)) {
+                options.name = function + " call " + std::to_string(n) + " of " + std::to_string(count) + ", kind " +
+                               std::to_string(fault.kind) + ", VkResult " + std::to_string(fault.result);
+                options.validation = all || turn % 3 == 0;
                 layer.arm(function.c_str(), n, fault.kind, fault.result);
-                {
-                    Run run(folder);
-                    const bool went = run.go();
-                    std::string why = name + "\n";
-                    for (const std::string& failure : run.failures) why += failure + "\n";
-                    CHECK_MESSAGE(went, why);
-                    CHECK_MESSAGE(run.tokens == expected, why);
-                    why += run.validation;
-                    CHECK_MESSAGE(run.validation.empty(), why);
-                    if (layer.fired() != 0) ++injected;
-                    if (layer.fired() != 0 && run.failures.empty()) ++harmless;
-                }
-                longest = std::max(longest, secondsOf(std::chrono::steady_clock::now() - start));
+                Run run(options);
+                const bool went = run.go();
+                std::string why = options.name + "\n";
+                for (const std::string& failure : run.failures) why += failure + "\n";
+                CHECK_MESSAGE(went, why);
+                CHECK_MESSAGE(run.tokens == expected, why);
+                why += run.validation;
+                CHECK_MESSAGE(run.validation.empty(), why);
+                if (layer.fired() != 0) ++injected;
+                if (layer.fired() != 0 && run.failures.empty()) ++harmless;
+                longest = std::max(longest, secondsOf(run.longestCall));
             }
+            ++turn;
         }
     }
     layer.arm(nullptr, 0, 0, 0);
-    std::printf("%zu failures injected, %zu of them without a consequence, longest run %.1f s\n", injected, harmless,
-                longest);
-    CHECK(injected > 20);
+    std::printf("%zu failures injected, %zu of them without a consequence, longest call %.1f s of at most %.1f\n",
+                injected, harmless, longest, secondsOf(options.longestCall));
+    CHECK(injected > 10);
 }
 
 TEST_CASE("a fence that never signals ends in a lost device within the limit, and recreating goes on") {
@@ -276,13 +303,19 @@ TEST_CASE("a fence that never signals ends in a lost device within the limit, an
     const TinyModel model;
     const std::string folder = model.folder.path().string();
     layer.arm(nullptr, 0, 0, 0);
-    Run plain(folder);
+    Run::Options options;
+    options.folder = folder;
+    options.validation = false;
+    Run plain(options);
     REQUIRE(plain.go());
+    options.longestCall = plain.longestCall + std::chrono::seconds(5);
+    options.hangLimitMs = 500;
     const uint64_t waits = layer.count("vkWaitForFences");
     // Slices follow the clock, so the number of waits differs a little from run to run: not the very last one.
     for (const uint64_t n : {waits / 4, waits / 2}) {
         layer.arm("vkWaitForFences", n, FAULT_HANG, 0);
-        Run run(folder, 500);
+        options.name = "a fence that never signals, wait " + std::to_string(n);
+        Run run(options);
         CHECK(run.go());
         CHECK(run.tokens == plain.tokens);
         REQUIRE(!run.failures.empty());
