@@ -21,8 +21,8 @@ MatrixD symmetricPower(const MatrixD& a, double power, double floor) {
 MatrixD geometricMean(const MatrixD& a, const MatrixD& b) {
     const double tiny = 1e-14 * a.trace() / static_cast<double>(a.rows());
     const MatrixD root = symmetricPower(a, 0.5, tiny), inverse = symmetricPower(a, -0.5, tiny);
-    const MatrixD middle = inverse * b * inverse;
-    return root * symmetricPower(middle, 0.5, 0.0) * root;
+    const MatrixD middle = product(product(inverse, b, 1), inverse, 1);
+    return product(product(root, symmetricPower(middle, 0.5, 0.0), 1), root, 1);
 }
 
 double alignmentRoots(const MatrixD& sx, const MatrixD& sw) {

@@ -6,10 +6,9 @@
 
 #include <cblas.h>
 
-#include <Eigen/Cholesky>
-
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 // LAPACK as Fortran declares it; lengths of strings come last. OpenBLAS holds it.
@@ -20,6 +19,13 @@ void dsyevd_(const char* job, const char* triangle, const blasint* n, double* a,
 void dgesdd_(const char* job, const blasint* rows, const blasint* columns, double* a, const blasint* strideA,
              double* values, double* u, const blasint* strideU, double* v, const blasint* strideV, double* work,
              const blasint* workSize, blasint* integers, blasint* info, size_t jobLength);
+void dpotrf_(const char* triangle, const blasint* n, double* a, const blasint* stride, blasint* info, size_t length);
+void dgetrf_(const blasint* rows, const blasint* columns, double* a, const blasint* stride, blasint* pivots,
+             blasint* info);
+void dgetri_(const blasint* n, double* a, const blasint* stride, const blasint* pivots, double* work,
+             const blasint* workSize, blasint* info);
+void dgecon_(const char* norm, const blasint* n, const double* a, const blasint* stride, const double* normOfA,
+             double* reciprocal, double* work, blasint* integers, blasint* info, size_t normLength);
 }
 
 namespace vulcat::calibrate {
@@ -155,10 +161,11 @@ bool choleskyLower(MatrixD& a, int threads) {
     const Index n = a.rows();
     for (Index first = 0; first < n; first += kPanel) {
         const Index width = std::min(kPanel, n - first);
-        const Eigen::LLT<MatrixD, Eigen::Lower> block(a.block(first, first, width, width));
-        // A pivot may also be NaN or vanish without Eigen's objection.
-        if (block.info() != Eigen::Success || !(block.matrixLLT().diagonal().minCoeff() > 0)) return false;
-        a.block(first, first, width, width).triangularView<Eigen::Lower>() = block.matrixLLT();
+        const blasint order = size(width), stride = size(n);
+        blasint info = 0;
+        dpotrf_("U", &order, a.data() + first * n + first, &stride, &info, 1);  // Fortran's upper is our lower triangle
+        // A pivot may also be NaN without LAPACK's objection.
+        if (info != 0 || !(a.diagonal().segment(first, width).minCoeff() > 0)) return false;
         if (first + width < n) eliminatePanel(a, first, width, threads);
     }
     return true;
@@ -185,6 +192,25 @@ MatrixD inverseFromFactor(const MatrixD& lower, int threads) {
     solveRight(lower, inverse, threads);
     symmetrise(inverse);
     return inverse;
+}
+
+MatrixD generalInverse(MatrixD a, double& reciprocalCondition) {
+    const SerialBlas serial;
+    const blasint n = size(a.rows());
+    const double norm = n > 0 ? a.cwiseAbs().rowwise().sum().maxCoeff() : 0;
+    std::vector<blasint> pivots(static_cast<size_t>(n)), integers(static_cast<size_t>(n));
+    std::vector<double> work(static_cast<size_t>(n) * 64 + 1);
+    const auto room = static_cast<blasint>(work.size());
+    blasint info = 0;
+    reciprocalCondition = n > 0 ? 0 : 1;
+    // Fortran sees the transpose: its 1-norm is the norm of our rows, and its inverse the transpose of ours.
+    if (n > 0) dgetrf_(&n, &n, a.data(), &n, pivots.data(), &info);
+    if (n > 0 && info == 0) {
+        dgecon_("1", &n, a.data(), &n, &norm, &reciprocalCondition, work.data(), integers.data(), &info, 1);
+        dgetri_(&n, a.data(), &n, pivots.data(), work.data(), &room, &info);
+    }
+    if (info != 0) a.setConstant(std::numeric_limits<double>::quiet_NaN());
+    return a;
 }
 
 AddedDamping dampedCholesky(MatrixD& h, double relative, int threads) {

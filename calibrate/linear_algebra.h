@@ -28,6 +28,10 @@ void solveUnitLeft(const MatrixD& unitLower, MatrixD& b, int threads);
 /// The inverse of a symmetric positive definite matrix from its lower Cholesky factor; both triangles are filled.
 MatrixD inverseFromFactor(const MatrixD& lower, int threads);
 
+/// The inverse of a square matrix by LU with row exchanges, on the calling thread; all NaN where a pivot is zero.
+/// `reciprocalCondition` becomes an estimate of 1 / (|a| |a^-1|) in the norm of absolute row sums, 0 where singular.
+MatrixD generalInverse(MatrixD a, double& reciprocalCondition);
+
 /// What was added to the diagonal to make a Cholesky factor exist.
 struct AddedDamping {
     double added = 0;  ///< absolute

@@ -1,10 +1,9 @@
 #include "calibrate/transforms.h"
 
+#include "calibrate/linear_algebra.h"
 #include "calibrate/parallel.h"
 
 #include "format/half.h"
-
-#include <Eigen/LU>
 
 #include <algorithm>
 #include <cmath>
@@ -42,7 +41,9 @@ MatrixD roundToHalf(const MatrixD& block) {
 }
 
 bool invertible(const MatrixD& block) {
-    return block.allFinite() && Eigen::PartialPivLU<Eigen::MatrixXd>(block).rcond() > kLeastCondition;
+    double reciprocalCondition = 0;
+    if (block.allFinite()) generalInverse(block, reciprocalCondition);
+    return reciprocalCondition > kLeastCondition;
 }
 
 /// The block [first, first + n) of B, unscaled. When its fp16 form could not be inverted well, damping rises tenfold
@@ -163,7 +164,8 @@ Matrix transformWeights(const format::Transform& transform, const Matrix& weight
             const bool isTail = static_cast<Eigen::Index>(b) == full;
             const uint16_t* halves =
                 isTail ? transform.tail.data() : transform.blocks.data() + static_cast<Eigen::Index>(b) * k * k;
-            inverses[b] = fromHalves(halves, isTail ? tail : k).partialPivLu().inverse();
+            double condition = 0;
+            inverses[b] = generalInverse(fromHalves(halves, isTail ? tail : k), condition);
         });
     }
     format::Transform mix;  // orthogonal: rows of W MIX^-1 are MIX applied to rows of W
@@ -172,6 +174,7 @@ Matrix transformWeights(const format::Transform& transform, const Matrix& weight
     mix.mixStride = transform.mixStride;
     mix.mixCore = transform.mixCore;
     mix.mixMatrix = transform.mixMatrix;
+    const SerialBlas serial;
     Matrix result(weight.rows(), K);
     constexpr Eigen::Index kRows = 64;
     parallelFor(static_cast<size_t>((weight.rows() + kRows - 1) / kRows), threads, [&](size_t chunk) {
@@ -180,7 +183,8 @@ Matrix transformWeights(const format::Transform& transform, const Matrix& weight
         MatrixD rows = weight.middleRows(begin, count).cast<double>();
         for (size_t b = 0; b < inverses.size(); ++b) {
             const Eigen::Index first = static_cast<Eigen::Index>(b) * k, n = inverses[b].rows();
-            rows.middleCols(first, n) = (rows.middleCols(first, n) * inverses[b]).eval();
+            const MatrixD part = rows.middleCols(first, n);
+            multiplyAdd(false, count, n, n, part.data(), n, inverses[b].data(), n, rows.data() + first, K, false);
         }
         if (mix.hasMix())
             for (Eigen::Index r = 0; r < count; ++r)

@@ -95,10 +95,20 @@ uint activationSum(uint m) { return activationSums[m]; }
 const uint CHUNK = 1;
 #endif
 
+// Operands of the current half block. Private arrays, since an array handed to a function is copied, element by element,
+// at each of the many places where the optimiser inlines it.
+uint w[TILE_N * OPERANDS];
+uint x[OPERANDS];
+
+uint products(uint n) {
+    uint sum = product(w[n * OPERANDS], x[0]);
+    [[unroll]] for (uint i = 1; i < OPERANDS; ++i) sum += product(w[n * OPERANDS + i], x[i]);
+    return productSum(sum);
+}
+
 void multiplyBlock(uint firstBlock, uint block) {
     uvec4 units[TILE_N];
     [[unroll]] for (uint part = 0; part < 2; ++part) {
-        uint w[TILE_N * OPERANDS];
         [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
             if (part < UNITS_OF_BLOCK) {
                 units[n] = codeUnit(firstUnit[n] + ((firstBlock + block) * UNITS_OF_BLOCK + part) * LANES);
@@ -108,13 +118,8 @@ void multiplyBlock(uint firstBlock, uint block) {
             [[unroll]] for (uint i = 0; i < OPERANDS; ++i) w[n * OPERANDS + i] = operands[i];
         }
         [[unroll]] for (uint m = 0; m < TILE_M; ++m) {
-            uint x[OPERANDS];
             activationOperands(halfBlock(m, firstBlock, block, part), x);
-            [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
-                uint operands[OPERANDS];
-                [[unroll]] for (uint i = 0; i < OPERANDS; ++i) operands[i] = w[n * OPERANDS + i];
-                sums[m * TILE_N + n] += products(operands, x);
-            }
+            [[unroll]] for (uint n = 0; n < TILE_N; ++n) sums[m * TILE_N + n] += products(n);
         }
     }
 }

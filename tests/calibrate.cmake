@@ -1,13 +1,20 @@
 # Tests of the floor calibrate. CPU only; the real model and texts come from the shared data folder.
 if(TARGET vulcat_calibrate)
-  vulcat_test(NAME calibrate_decoder_test SOURCES calibrate_decoder_test.cpp LIBS vulcat_calibrate)
-  vulcat_test(NAME calibrate_theory_test SOURCES calibrate_theory_test.cpp LIBS vulcat_calibrate)
-  vulcat_test(NAME calibrate_html_test SOURCES calibrate_html_test.cpp LIBS vulcat_calibrate)
-  vulcat_test(NAME calibrate_proof_test SOURCES calibrate_proof_test.cpp LIBS vulcat_calibrate)
-  vulcat_test(NAME calibrate_statistics_test SOURCES calibrate_statistics_test.cpp model_folder.cpp LIBS vulcat_calibrate)
-  vulcat_test(NAME calibrate_bake_test SOURCES calibrate_bake_test.cpp model_folder.cpp LIBS vulcat_calibrate)
-  vulcat_test(NAME calibrate_rounding_test SOURCES calibrate_rounding_test.cpp model_folder.cpp LIBS vulcat_calibrate)
-  vulcat_test(NAME calibrate_stories_test SOURCES calibrate_stories_test.cpp LIBS vulcat_calibrate)
+  # Plain loops are fast enough where the compiler may vectorise them.
+  add_library(vulcat_test_dense STATIC support/dense.cpp model_folder.cpp)
+  target_link_libraries(vulcat_test_dense PUBLIC vulcat_test_support vulcat_calibrate PRIVATE vulcat_flags)
+  target_compile_options(vulcat_test_dense PRIVATE ${VULCAT_TEST_OPTIONS})
+  set_source_files_properties(support/dense.cpp PROPERTIES COMPILE_OPTIONS -ftree-vectorize SKIP_PRECOMPILE_HEADERS ON)
+  if(VULCAT_UNITY)
+    target_precompile_headers(vulcat_test_dense REUSE_FROM vulcat_test_support)
+  else()
+    target_precompile_headers(vulcat_test_dense PRIVATE ${VULCAT_TEST_HEADERS} <Eigen/Core> <nlohmann/json.hpp>)
+  endif()
+  vulcat_test(NAME calibrate_test
+    SOURCES calibrate_decoder_test.cpp calibrate_theory_test.cpp calibrate_html_test.cpp calibrate_proof_test.cpp
+            calibrate_statistics_test.cpp calibrate_bake_test.cpp calibrate_rounding_test.cpp
+    LIBS vulcat_calibrate DENSE)
+  vulcat_test(NAME calibrate_stories_test SOURCES calibrate_stories_test.cpp LIBS vulcat_calibrate DENSE)
   target_compile_definitions(calibrate_stories_test PRIVATE "VULCAT_STORY_MODEL=\"${PROJECT_SOURCE_DIR}/samples/story_model\"")
 endif()
 # Processes that share the work: skipped, and said so, where mpirun is not installed.

@@ -4,12 +4,10 @@
 #include "calibrate/cat.h"
 #include "calibrate/linear_algebra.h"
 
+#include "support/dense.h"
 #include "support/rng.h"
 
 #include <doctest/doctest.h>
-
-#include <Eigen/Cholesky>
-#include <Eigen/LU>
 
 #include <algorithm>
 #include <cmath>
@@ -19,6 +17,9 @@
 using namespace vulcat;
 using namespace vulcat::calibrate;
 using Eigen::Index;
+using test::times;
+using test::timesTransposed;
+using test::transposedTimes;
 
 namespace {
 
@@ -32,7 +33,7 @@ MatrixD noiseMatrix(test::Rng& rng, Index rows, Index columns, bool laplace = fa
 MatrixD correlatedRows(test::Rng& rng, Index rows, Index columns, double decay) {
     MatrixD mix = noiseMatrix(rng, columns, columns) / std::sqrt(static_cast<double>(columns));
     for (Index c = 0; c < columns; ++c) mix.row(c) *= std::exp(-static_cast<double>(c) / decay) + 0.03;
-    return noiseMatrix(rng, rows, columns) * mix;
+    return times(noiseMatrix(rng, rows, columns), mix);
 }
 
 /// Rows whose entries have Laplace tails, channels of decaying width; mixing would make them Gaussian.
@@ -72,14 +73,14 @@ Ratios jointRatios(const MatrixD& x, const MatrixD& w, int bitsX, int bitsW, boo
     double rangesX = 0, rangesW = 0;
     const MatrixD roundedX = roundedRows(x, bitsX, symmetricX, rangesX);
     const MatrixD roundedW = roundedRows(w, bitsW, true, rangesW);
-    const MatrixD y = x * w.transpose();
+    const MatrixD y = timesTransposed(x, w);
     const double energyX = x.squaredNorm() / static_cast<double>(x.rows());
     const double alignment = y.squaredNorm() / static_cast<double>(x.rows()) / (w.squaredNorm() * energyX);
     const double concentrationX = x.squaredNorm() / rangesX, concentrationW = w.squaredNorm() / rangesW;
     const double stepsX = std::pow(2, bitsX) - (symmetricX ? 2 : 1), stepsW = std::pow(2, bitsW) - 2;
     const double ratioX = 12 * stepsX * stepsX * concentrationX * alignment;
     const double ratioW = 12 * stepsW * stepsW * concentrationW * alignment;
-    const double noise = (y - roundedX * roundedW.transpose()).squaredNorm();
+    const double noise = (y - timesTransposed(roundedX, roundedW)).squaredNorm();
     return {decibels(1 / (1 / ratioX + 1 / ratioW)), decibels(y.squaredNorm() / noise)};
 }
 
@@ -91,11 +92,12 @@ struct BlockProblem {
         double a = 0, b = 0;
         std::vector<MatrixD> ofA, ofB;
         for (size_t i = 0; i < m.size(); ++i) {
-            const MatrixD inverse = m[i].inverse(), left = m[i] * sx[i], right = inverse.transpose() * sw[i] * inverse;
-            a += (left * m[i].transpose()).trace();
+            const MatrixD inverse = test::inverse(m[i]), left = times(m[i], sx[i]);
+            const MatrixD right = transposedTimes(inverse, times(sw[i], inverse));
+            a += left.cwiseProduct(m[i]).sum();
             b += right.trace();
             ofA.push_back(2 * left);
-            ofB.push_back(-2 * right * inverse.transpose());
+            ofB.push_back(-2 * timesTransposed(right, inverse));
         }
         if (gradient != nullptr) {
             gradient->clear();
@@ -169,20 +171,20 @@ TEST_CASE("full CAT reaches A_max = sum s^2 / (sum s)^2, s the singular values o
         test::Rng rng(12);
         const MatrixD x = correlatedRows(rng, 4 * n, n, 0.2 * static_cast<double>(n));
         const MatrixD w = correlatedRows(rng, 2 * n, n, 0.4 * static_cast<double>(n));
-        const MatrixD sigma = x.transpose() * x / static_cast<double>(x.rows());
+        const MatrixD sigma = transposedTimes(x, x) / static_cast<double>(x.rows());
         // W L has the singular values of W Sigma^1/2, for L L^T = Sigma.
-        const MatrixD factor = sigma.llt().matrixL();
-        const MatrixD seen = w * factor;
-        const Eigen::VectorXd values = spectrum(seen.transpose() * seen).cwiseMax(0.0).cwiseSqrt();
+        const MatrixD factor = test::lowerFactor(sigma);
+        const MatrixD seen = times(w, factor);
+        const Eigen::VectorXd values = spectrum(transposedTimes(seen, seen)).cwiseMax(0.0).cwiseSqrt();
         const double best = values.squaredNorm() / std::pow(values.sum(), 2);
 
         std::vector<std::string> notes;
-        const MatrixD sw = w.transpose() * w;
+        const MatrixD sw = transposedTimes(w, w);
         const MatrixD m = alignmentTransform(sigma, sw, sigma.trace() / static_cast<double>(n),
                                              sw.trace() / static_cast<double>(n), {0, 0}, notes);
-        const MatrixD tx = x * m.transpose(), tw = w * m.inverse();
-        const double reached = (tx * tw.transpose()).squaredNorm() / (tx.squaredNorm() * tw.squaredNorm());
-        const double before = (x * w.transpose()).squaredNorm() / (x.squaredNorm() * w.squaredNorm());
+        const MatrixD tx = timesTransposed(x, m), tw = times(w, test::inverse(m));
+        const double reached = timesTransposed(tx, tw).squaredNorm() / (tx.squaredNorm() * tw.squaredNorm());
+        const double before = timesTransposed(x, w).squaredNorm() / (x.squaredNorm() * w.squaredNorm());
         CAPTURE(n);
         CHECK(std::fabs(reached / best - 1) < 1e-9);
         CHECK(before < 0.9 * best);
@@ -195,7 +197,7 @@ TEST_CASE(
     test::Rng rng(13);
     constexpr Index n = 48, k = 12;
     const MatrixD x = correlatedRows(rng, 4 * n, n, 12), w = correlatedRows(rng, 3 * n, n, 16);
-    const MatrixD sx = x.transpose() * x / static_cast<double>(x.rows()), sw = w.transpose() * w;
+    const MatrixD sx = transposedTimes(x, x) / static_cast<double>(x.rows()), sw = transposedTimes(w, w);
     BlockProblem problem;
     std::vector<MatrixD> optimum, identity;
     double roots = 0;

@@ -9,6 +9,7 @@
 #include "calibrate/hidden_order.h"
 
 #include "calibrate_workshop.h"
+#include "support/dense.h"
 
 #include <doctest/doctest.h>
 
@@ -221,7 +222,7 @@ TEST_CASE("rounding: dead channels, constant inputs and rows of zeros are told a
     Matrix x = Matrix::Random(30, 40);
     x.col(5).setZero();
     x.col(6).setConstant(2);
-    moments.hessian = x.cast<double>().transpose() * x.cast<double>();
+    moments.hessian = test::transposedTimes(x.cast<double>(), x.cast<double>());
     std::vector<std::string> notes;
     const CodedSite coded = codeSite(linears, moments, 3, 2, notes);
     CHECK(coded.codes.size() == 2);

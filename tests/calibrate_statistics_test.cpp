@@ -7,6 +7,7 @@
 #include "base/error.h"
 
 #include "calibrate_workshop.h"
+#include "support/dense.h"
 
 #include <doctest/doctest.h>
 
@@ -103,7 +104,7 @@ TEST_CASE("second moments: right to float's precision, the same bits for any num
         CHECK(packed.size() == SecondMoments::packedCount(width, block));
         const SecondMoments back = SecondMoments::fromPacked(width, block, one.rows(), packed);
         CHECK(back.rows() == 600);
-        const MatrixD exact = x.cast<double>().transpose() * x.cast<double>();
+        const MatrixD exact = test::transposedTimes(x.cast<double>(), x.cast<double>());
         for (Eigen::Index first = 0; first < width; first += one.block()) {
             const Eigen::Index n = std::min(one.block(), width - first);
             const MatrixD part = one.part(first, n);

@@ -23,7 +23,7 @@ using test::Expected;
 
 namespace {
 
-struct Shape {
+struct LinearShape {
     uint32_t rows, outputs, inputs;
     WeightFormat format = WeightFormat::F32;
     uint32_t groupSize = 0;
@@ -31,7 +31,7 @@ struct Shape {
     bool accumulate = false;
 };
 
-constexpr Shape kAwkward[] = {
+constexpr LinearShape kAwkward[] = {
     {1, 1, 1, WeightFormat::F32, 0, true, false},       {1, 512, 64, WeightFormat::F32, 0, false, false},
     {2, 33, 172, WeightFormat::F16, 0, true, true},     {3, 70, 43, WeightFormat::BF16, 0, false, true},
     {4, 31, 640, WeightFormat::BF16, 0, false, false},  {5, 100, 33, WeightFormat::F32, 0, true, true},
@@ -53,7 +53,7 @@ struct Matrix {
     size_t scaleCount = 0;       // a row
 };
 
-Matrix floatMatrix(const Shape& shape, test::Rng& rng) {
+Matrix floatMatrix(const LinearShape& shape, test::Rng& rng) {
     Matrix matrix;
     for (const float value : rng.gaussians(size_t{shape.outputs} * shape.inputs)) {
         uint32_t bits = 0;
@@ -72,7 +72,7 @@ Matrix floatMatrix(const Shape& shape, test::Rng& rng) {
     return matrix;
 }
 
-Matrix codeMatrix(const Shape& shape, test::Rng& rng) {
+Matrix codeMatrix(const LinearShape& shape, test::Rng& rng) {
     format::QuantisedMatrix quantised;
     quantised.rows = shape.outputs;
     quantised.columns = shape.inputs;
@@ -100,7 +100,7 @@ Matrix codeMatrix(const Shape& shape, test::Rng& rng) {
     return matrix;
 }
 
-std::vector<Expected> reference(const Shape& shape, const Matrix& matrix, const std::vector<float>& x,
+std::vector<Expected> reference(const LinearShape& shape, const Matrix& matrix, const std::vector<float>& x,
                                 const std::vector<float>& y) {
     std::vector<Expected> expected;
     for (size_t m = 0; m < shape.rows; ++m) {
@@ -118,7 +118,7 @@ std::vector<Expected> reference(const Shape& shape, const Matrix& matrix, const 
     return expected;
 }
 
-void check(test::GpuFixture& gpu, const Shape& shape, uint32_t parts, test::Rng& rng, size_t leastPanels = 1) {
+void check(test::GpuFixture& gpu, const LinearShape& shape, uint32_t parts, test::Rng& rng, size_t leastPanels = 1) {
     const bool integer = shape.format == WeightFormat::Int4 || shape.format == WeightFormat::Int8;
     Matrix matrix = integer ? codeMatrix(shape, rng) : floatMatrix(shape, rng);
     if (shape.bias) matrix.bias = rng.gaussians(shape.outputs);
@@ -165,7 +165,7 @@ void check(test::GpuFixture& gpu, const Shape& shape, uint32_t parts, test::Rng&
 TEST_CASE("awkward shapes in every format") {
     test::GpuFixture gpu;
     test::Rng rng(1);
-    for (const Shape& shape : kAwkward) check(gpu, shape, shape.outputs >= 3 ? 3 : 1, rng);
+    for (const LinearShape& shape : kAwkward) check(gpu, shape, shape.outputs >= 3 ? 3 : 1, rng);
 }
 
 TEST_CASE("random shapes") {
@@ -174,7 +174,7 @@ TEST_CASE("random shapes") {
     constexpr uint32_t kRows[] = {1, 2, 3, 4, 5, 7, 8, 9, 17, 33};
     constexpr uint32_t kGroups[] = {0, 32, 64, 128};
     for (int i = 0; i < 40; ++i) {
-        Shape shape{kRows[rng.integer(0, 9)], static_cast<uint32_t>(rng.integer(1, 80)),
+        LinearShape shape{kRows[rng.integer(0, 9)], static_cast<uint32_t>(rng.integer(1, 80)),
                     static_cast<uint32_t>(rng.integer(1, 200))};
         shape.format = static_cast<WeightFormat>(rng.integer(0, 4));
         if (shape.format == WeightFormat::Int4 || shape.format == WeightFormat::Int8)

@@ -140,7 +140,7 @@ TEST_CASE("inputs that calibration meets on bad days never abort") {
         deadChannels.col(dead).setZero();
     }
     const std::vector<NamedCovariance> cases{
-        {"one token", token.transpose() * token},  {"constant inputs", MatrixD::Ones(n, n)},
+        {"one token", transposedTimes(token, token)},  {"constant inputs", MatrixD::Ones(n, n)},
         {"nothing seen", MatrixD::Zero(n, n)},     {"dead channels", deadChannels},
         {"huge", 1e300 * MatrixD::Identity(n, n)}, {"tiny", 1e-300 * MatrixD::Identity(n, n)}};
     for (const NamedCovariance& hard : cases) {

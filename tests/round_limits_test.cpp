@@ -86,7 +86,7 @@ TEST_CASE("WaterSIC's coded rate is within 0.26 bit of waterfilling at 4 bits in
     std::vector<NamedCovariance> all = covariances(rng, kColumns);
     const MatrixD q = randomRotation(rng, kColumns);
     const Eigen::VectorXd mild = exponentialSpectrum(kColumns).array().pow(0.6);
-    all.push_back({"randomly rotated, milder spectrum", q * mild.asDiagonal() * q.transpose()});
+    all.push_back({"randomly rotated, milder spectrum", congruence(q, mild)});
     for (const NamedCovariance& covariance : all) {
         const std::string name = covariance.name;
         CAPTURE(name);
@@ -168,7 +168,7 @@ TEST_CASE("randomly rotated, GPTQ is as far from WaterSIC as theory says: within
     for (const double power : {0.0, 0.3, 0.45, 1.0}) {
         const Eigen::VectorXd lambda = strong.array().pow(power);
         const double predicted = predictedRotatedGap(lambda);
-        const MatrixD covariance = q * lambda.asDiagonal() * q.transpose();
+        const MatrixD covariance = congruence(q, lambda);
         const double measured =
             gap(gptqPoint(w, covariance, 4), covariance) - gap(waterSicPoint(w, covariance, 4), covariance);
         MESSAGE("spectrum^" << power << ": GPTQ " << measured << " bit above WaterSIC, theory " << predicted);

@@ -12,12 +12,15 @@ namespace {
 
 using namespace vulcat::calibrate;
 using Eigen::Index;
+using vulcat::test::times;
+using vulcat::test::timesTransposed;
+using vulcat::test::transposedTimes;
 using vulcat::test::Rng;
 
 MatrixD randomCovariance(Rng& rng, Index n, Index rank) {
     MatrixD x(rank, n);
     for (Index i = 0; i < x.size(); ++i) x.data()[i] = rng.gaussian();
-    return x.transpose() * x / static_cast<double>(std::max<Index>(rank, 1));
+    return transposedTimes(x, x) / static_cast<double>(std::max<Index>(rank, 1));
 }
 
 TEST_CASE("the tiled Cholesky factor is a factor, at sizes on and off the tile, the same for any number of threads") {
@@ -32,9 +35,9 @@ TEST_CASE("the tiled Cholesky factor is a factor, at sizes on and off the tile, 
         for (Index i = 0; i < n; ++i)
             for (Index j = i + 1; j < n; ++j) REQUIRE(lower(i, j) == a(i, j));
         const MatrixD triangle = lower.triangularView<Eigen::Lower>();
-        CHECK((triangle * triangle.transpose() - a).cwiseAbs().maxCoeff() < 1e-13 * static_cast<double>(n + 4));
+        CHECK((timesTransposed(triangle, triangle) - a).cwiseAbs().maxCoeff() < 1e-13 * static_cast<double>(n + 4));
         const MatrixD inverse = inverseFromFactor(lower, 2);
-        CHECK((inverse * a - MatrixD::Identity(n, n)).cwiseAbs().maxCoeff() < 1e-7);
+        CHECK((times(inverse, a) - MatrixD::Identity(n, n)).cwiseAbs().maxCoeff() < 1e-7);
     }
 }
 
@@ -55,7 +58,7 @@ TEST_CASE("a matrix that is not positive has no factor, and the ladder gives it 
         CHECK(h.diagonal().minCoeff() > 0);
         if (rank > 0) {
             const MatrixD damped = before + damping.added * MatrixD::Identity(150, 150);
-            CHECK((h * h.transpose() - damped).cwiseAbs().maxCoeff() < 1e-12 * (1 + before.cwiseAbs().maxCoeff()));
+            CHECK((timesTransposed(h, h) - damped).cwiseAbs().maxCoeff() < 1e-12 * (1 + before.cwiseAbs().maxCoeff()));
         }
     }
 }
@@ -88,7 +91,7 @@ TEST_CASE("the geometric mean solves P A^-1 P = B and meets its closed form for 
     const MatrixD p = geometricMean(a, b, 0, 2);
     MatrixD factor = a;
     REQUIRE(choleskyLower(factor, 1));
-    CHECK((p * inverseFromFactor(factor, 1) * p - b).norm() < 1e-7 * b.norm());
+    CHECK((times(times(p, inverseFromFactor(factor, 1)), p) - b).norm() < 1e-7 * b.norm());
     MatrixD x = MatrixD::Zero(3, 3);
     MatrixD y = MatrixD::Zero(3, 3);
     x.diagonal() << 1e-6, 4, 100;

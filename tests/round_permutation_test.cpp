@@ -190,7 +190,7 @@ double blockObjective(const MatrixD& sigmaX, const MatrixD& sigmaW, const Column
         MatrixD root = w.block(i, i, b, b);
         dampedCholesky(root, 0, 1);
         // Singular values of W Sigma_x^1/2 are the square roots of these eigenvalues.
-        const MatrixD gram = root.transpose() * x.block(i, i, b, b) * root;
+        const MatrixD gram = transposedTimes(root, times(x.block(i, i, b, b), root));
         sum += symmetricEigenvalues(gram).cwiseMax(0.0).cwiseSqrt().sum();
     }
     return sum;
@@ -208,8 +208,8 @@ TEST_CASE("aligned blocks find planted groups, keep the mass bound, and align be
         const MatrixD r = randomRotation(rng, block);
         Eigen::VectorXd spectrum(block);
         for (Index k = 0; k < block; ++k) spectrum[k] = std::exp(-0.5 * static_cast<double>(k));
-        sigmaX.block(i, i, block, block) += q * spectrum.asDiagonal() * q.transpose();
-        sigmaW.block(i, i, block, block) += r * spectrum.asDiagonal() * r.transpose();
+        sigmaX.block(i, i, block, block) += congruence(q, spectrum);
+        sigmaW.block(i, i, block, block) += congruence(r, spectrum);
     }
     ColumnOrder shuffle = identityOrder(n);
     for (Index i = n - 1; i > 0; --i)
@@ -246,10 +246,10 @@ TEST_CASE("aligned blocks stand ragged widths, dead channels, one token and no s
     for (Index i = 0; i < n; ++i) x(0, i) = rng.gaussian();
     x(0, 9) = 0;
     const Matrix w = gaussianMatrix(rng, 3, n);
-    const MatrixD sigmaW = (w.transpose() * w).cast<double>();
+    const MatrixD sigmaW = transposedTimes(w.cast<double>(), w.cast<double>());
     AlignedBlocksOptions options;
     options.massSlack = 0;
-    const std::vector<MatrixD> inputs{x.transpose() * x, MatrixD::Ones(n, n), MatrixD::Zero(n, n)};
+    const std::vector<MatrixD> inputs{transposedTimes(x, x), MatrixD::Ones(n, n), MatrixD::Zero(n, n)};
     for (const MatrixD& sigmaX : inputs) {
         const Matrix affinity = channelAffinity(sigmaX, sigmaW, 1e-2, 2);
         CHECK(affinity.allFinite());

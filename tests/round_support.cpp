@@ -1,8 +1,5 @@
 #include "round_support.h"
 
-#include <Eigen/Cholesky>
-#include <Eigen/Eigenvalues>
-
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -41,7 +38,7 @@ Eigen::VectorXd exponentialSpectrum(Index n) {
 std::vector<NamedCovariance> covariances(Rng& rng, Index n) {
     const Eigen::VectorXd lambda = exponentialSpectrum(n);
     const MatrixD q = randomRotation(rng, n);
-    const MatrixD rotated = q * lambda.asDiagonal() * q.transpose();
+    const MatrixD rotated = congruence(q, lambda);
     Eigen::VectorXd scales(n);
     for (Index i = 0; i < n; ++i) scales[i] = std::exp(rng.gaussian());
     return {{"white", MatrixD::Identity(n, n)},
@@ -52,15 +49,11 @@ std::vector<NamedCovariance> covariances(Rng& rng, Index n) {
 
 double distortion(const Matrix& w, const Matrix& approximation, const MatrixD& h) {
     const MatrixD e = (w - approximation).cast<double>();
-    return ((e * h).array() * e.array()).sum() / static_cast<double>(w.size());
-}
-
-Eigen::VectorXd symmetricEigenvalues(const MatrixD& matrix) {
-    return Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd>(matrix, Eigen::EigenvaluesOnly).eigenvalues();
+    return times(e, h).cwiseProduct(e).sum() / static_cast<double>(w.size());
 }
 
 Eigen::VectorXd factorDiagonal(const MatrixD& covariance) {
-    return Eigen::LLT<MatrixD>(covariance).matrixLLT().diagonal();
+    return lowerFactor(covariance).diagonal();
 }
 
 double limitRate(const MatrixD& covariance, double distortion) {
@@ -88,9 +81,8 @@ double columnEntropy(const CodeMatrix& codes) {
 }
 
 Cancelled cancelPlainly(const Matrix& w, const MatrixD& h, const Eigen::VectorXd& steps, bool gains) {
-    const Eigen::LLT<MatrixD> llt(h);
-    const MatrixD lower = llt.matrixL();
-    MatrixD y = w.cast<double>() * lower;
+    const MatrixD lower = lowerFactor(h);
+    MatrixD y = times(w.cast<double>(), lower);
     Cancelled result{CodeMatrix(w.rows(), w.cols()), Eigen::VectorXd(w.cols())};
     for (Index i = w.cols() - 1; i >= 0; --i) {
         const double step = steps[i] * lower(i, i);
@@ -110,8 +102,7 @@ Cancelled cancelPlainly(const Matrix& w, const MatrixD& h, const Eigen::VectorXd
 }
 
 CodeMatrix gptqPlainly(const Matrix& w, const MatrixD& h, double step) {
-    const MatrixD inverse = Eigen::LLT<MatrixD>(h).solve(MatrixD::Identity(h.rows(), h.cols()));
-    const MatrixD upper = Eigen::LLT<MatrixD>(inverse).matrixU();
+    const MatrixD upper = lowerFactor(inverse(h)).transpose();
     MatrixD rest = w.cast<double>();
     CodeMatrix codes(w.rows(), w.cols());
     for (Index i = 0; i < w.cols(); ++i)

@@ -4,6 +4,7 @@
 #include "calibrate/cancellation.h"
 #include "format/rans.h"
 
+#include "support/dense.h"
 #include "support/rng.h"
 
 #include <span>
@@ -39,9 +40,6 @@ std::vector<NamedCovariance> covariances(Rng& rng, Index n);
 
 /// tr((W - W^) H (W - W^)^T) / (N K)
 double distortion(const Matrix& w, const Matrix& approximation, const MatrixD& h);
-
-/// In ascending order.
-Eigen::VectorXd symmetricEigenvalues(const MatrixD& matrix);
 
 /// diag(L) of a covariance L L^T.
 Eigen::VectorXd factorDiagonal(const MatrixD& covariance);

@@ -137,19 +137,19 @@ TEST_CASE("with a drifted input the corrected target is nearer to the float outp
     const Matrix w = gaussianMatrix(rng, 96, n);
     MatrixD root = covariances(rng, n)[3].matrix;
     dampedCholesky(root, 0, 1);
-    const MatrixD x = gaussianMatrix(rng, tokens, n).cast<double>() * root.transpose();
+    const MatrixD x = timesTransposed(gaussianMatrix(rng, tokens, n).cast<double>(), root);
     // The quantised stream is a shrunken, mixed and noisy copy.
     MatrixD seen = 0.8 * x + 0.02 * gaussianMatrix(rng, tokens, n).cast<double>();
     seen.col(3) += 0.3 * x.col(4);
-    const MatrixD hessian = seen.transpose() * seen / tokens;
-    const MatrixD cross = x.transpose() * seen / tokens;
+    const MatrixD hessian = transposedTimes(seen, seen) / tokens;
+    const MatrixD cross = transposedTimes(x, seen) / tokens;
     const MatrixD residual = 0.1 * gaussianMatrix(rng, tokens, 96).cast<double>();
-    const MatrixD residualCross = residual.transpose() * seen / tokens;
+    const MatrixD residualCross = transposedTimes(residual, seen) / tokens;
     WaterSicOptions options;
     options.rate = 4;
     const auto miss = [&](const WaterSicResult& result) {
         const MatrixD approximation = result.dequantised().cast<double>();
-        return (x * w.cast<double>().transpose() + residual - seen * approximation.transpose()).squaredNorm();
+        return (timesTransposed(x, w.cast<double>()) + residual - timesTransposed(seen, approximation)).squaredNorm();
     };
     const double plain = miss(waterSic(w, hessian, models(), options));
     const double corrected = miss(waterSic(w, hessian, models(), options, {&cross, nullptr}));
@@ -187,7 +187,7 @@ TEST_CASE("inputs that calibration meets on bad days never abort") {
         dead.col(channel) *= 1e-9;
     }
     const std::vector<NamedCovariance> cases{
-        {"one token", token.transpose() * token},  {"constant inputs", MatrixD::Ones(n, n)},
+        {"one token", transposedTimes(token, token)},  {"constant inputs", MatrixD::Ones(n, n)},
         {"nothing seen", MatrixD::Zero(n, n)},     {"dead channels", dead},
         {"huge", 1e200 * MatrixD::Identity(n, n)}, {"tiny", 1e-200 * MatrixD::Identity(n, n)}};
     for (const NamedCovariance& hard : cases)

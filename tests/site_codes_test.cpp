@@ -36,7 +36,7 @@ constexpr Case kCases[] = {
     {1, 512, 32, 1, 32, 16}, {2, 70, 33, 1, 1, 1},   {4, 20, 20, 5, 1, 4},   {1, 2048, 64, 1, 64, 32},
     {1, 768, 0, 3, 1, 256},  {17, 96, 16, 3, 16, 2}, {1, 10, 64, 1, 1, 1},   {2, 128, 128, 1, 1, 1},
 };
-constexpr float kEpsilon = 1e-5f;
+constexpr float kNormEpsilon = 1e-5f;
 
 struct Inputs {
     std::vector<float> x, gamma, matrix;
@@ -142,7 +142,7 @@ TEST_CASE("a site's input in one dispatch has the codes of the single kernels") 
     size_t number = 0;
     for (const Case& c : kCases) {
         for (SiteSource source : {SiteSource::Rows, SiteSource::Norm, SiteSource::SwiGlu}) {
-            const kernels::SiteCodesShape shape{c.width, source,   kEpsilon, c.block,
+            const kernels::SiteCodesShape shape{c.width, source,   kNormEpsilon, c.block,
                                                 c.core,  c.stride, c.order,  kFormats[number++ % 3]};
             if (!kernels::SiteCodes::fits(gpu.device(), shape)) {
                 MESSAGE("SKIPPED: no shared memory for a width of ", c.width);

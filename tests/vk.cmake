@@ -11,11 +11,9 @@ vulcat_shader_table(vk_test FUNCTION vkTestModules OUT vkTestTable)
 add_library(vulcat_vk_test_shaders STATIC ${vkTestTable})
 target_link_libraries(vulcat_vk_test_shaders PUBLIC vulcat_shaders PRIVATE vulcat_flags)
 
-vulcat_test(NAME vk_dispatch_test SOURCES vk_dispatch_test.cpp LIBS vulcat_vk vulcat_test_gpu vulcat_vk_test_shaders GPU)
-vulcat_test(NAME vk_device_test SOURCES vk_device_test.cpp LIBS vulcat_vk vulcat_test_gpu vulcat_vk_test_shaders GPU)
-vulcat_test(NAME vk_memory_test SOURCES vk_memory_test.cpp LIBS vulcat_vk vulcat_test_gpu GPU)
-vulcat_test(NAME vk_pipeline_test SOURCES vk_pipeline_test.cpp LIBS vulcat_vk vulcat_test_gpu vulcat_vk_test_shaders GPU)
-vulcat_test(NAME vk_recorder_test SOURCES vk_recorder_test.cpp LIBS vulcat_vk vulcat_test_gpu vulcat_vk_test_shaders GPU)
+vulcat_test(NAME vk_test
+  SOURCES vk_dispatch_test.cpp vk_device_test.cpp vk_memory_test.cpp vk_pipeline_test.cpp vk_recorder_test.cpp
+  LIBS vulcat_vk vulcat_test_gpu vulcat_vk_test_shaders GPU)
 
 # Links the floor and nothing else: an arrow to a floor above would show here.
 vulcat_test(NAME vk_unit_test SOURCES vk_unit_test.cpp LIBS vulcat_vk)

@@ -1,5 +1,6 @@
 // Buffers, views, arenas, uploads and downloads, directly and through staging, with lowered limits.
 
+#include "support/error_code.h"
 #include "support/gpu_fixture.h"
 
 #include <doctest/doctest.h>
@@ -7,6 +8,7 @@
 #include <functional>
 
 using namespace vulcat;
+using test::codeOf;
 using test::GpuFixture;
 
 namespace {
@@ -15,15 +17,6 @@ std::vector<std::byte> pattern(size_t size, unsigned seed) {
     std::vector<std::byte> bytes(size);
     for (size_t i = 0; i < size; ++i) bytes[i] = static_cast<std::byte>((i * 31 + seed) & 0xff);
     return bytes;
-}
-
-Result codeOf(const std::function<void()>& action) {
-    try {
-        action();
-    } catch (const Error& error) {
-        return error.code();
-    }
-    return Result::Ok;
 }
 
 std::vector<std::byte> downloaded(vk::Device& device, const vk::BufferView& view) {

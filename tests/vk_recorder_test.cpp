@@ -1,6 +1,7 @@
 // The recorder's promise: what was recorded earlier is seen later, without a word from synchronisation validation; and
 // the proof that validation would speak up, since without barriers it must.
 
+#include "support/error_code.h"
 #include "support/gpu_fixture.h"
 #include "support/shared_data.h"
 #include "vk_test_shaders.h"
@@ -12,6 +13,7 @@
 
 using namespace vulcat;
 using test::AddParameters;
+using test::codeOf;
 using test::GpuFixture;
 
 namespace {
@@ -43,15 +45,6 @@ struct Bench {
     vk::PipelineLibrary pipelines;
     vk::BufferView a, b, x, y;
 };
-
-Result codeOf(const std::function<void()>& action) {
-    try {
-        action();
-    } catch (const Error& error) {
-        return error.code();
-    }
-    return Result::Ok;
-}
 
 }  // namespace
 

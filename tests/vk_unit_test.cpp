@@ -9,11 +9,14 @@
 #include "vk/quirks.h"
 #include "vk/spirv.h"
 
+#include "support/error_code.h"
+
 #include <doctest/doctest.h>
 
 #include <dlfcn.h>
 
 using namespace vulcat;
+using test::codeOf;
 using vk::Capability;
 using vk::CapabilitySet;
 
@@ -36,16 +39,6 @@ std::vector<vk::DeviceInfo> machine() {
                                            device(2, "Card Eight", vk::DeviceType::Discrete, 8u << 20),
                                            device(3, "Card Sixteen", vk::DeviceType::Discrete, 16u << 20)};
     return devices;
-}
-
-Result codeOf(const std::function<void()>& action) {
-    try {
-        action();
-    } catch (const Error& error) {
-        CHECK(std::string(error.what()).size() > 10);
-        return error.code();
-    }
-    return Result::Ok;
 }
 
 }  // namespace

@@ -31,11 +31,8 @@ void activationOperands(uvec4 words, out uint operands[OPERANDS]) {
     [[unroll]] for (uint i = 0; i < OPERANDS; ++i) operands[i] = words[i];
 }
 
-uint products(uint w[OPERANDS], uint x[OPERANDS]) {
-    int sum = 0;
-    [[unroll]] for (uint i = 0; i < OPERANDS; ++i) sum += dotSigned4x8(w[i], x[i], 0);
-    return uint(sum);
-}
+uint product(uint w, uint x) { return uint(dotSigned4x8(w, x, 0)); }
+uint productSum(uint sum) { return sum; }
 
 // Not needed without offsets.
 uint byteSum(uvec4 words) { return 0; }

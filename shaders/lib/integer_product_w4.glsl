@@ -3,7 +3,7 @@
 // as long as that stays under 2^16. With unsigned nibbles w = q + 8 <= 15 and bytes x = c + 128 <= 255 eight such
 // products may be added before the shift: 8 * 15 * 255 < 2^16 below, 8 * 2 * 15 * 255 = 61200 < 2^16 above.
 // Needs: nothing. Gives: OPERANDS, UNITS_OF_BLOCK, ACTIVATION_OFFSET, WEIGHT_OFFSET, SUM_SHIFT, prepareActivations,
-// weightOperands, activationOperands, products, byteSum.
+// weightOperands, activationOperands, product, productSum, byteSum.
 
 const uint OPERANDS = 8;
 const uint UNITS_OF_BLOCK = 1;  // 128-bit words that hold a block of 32 weights
@@ -37,11 +37,8 @@ void activationOperands(uvec4 words, out uint operands[OPERANDS]) {
     operands[7] = odd.w;
 }
 
-uint products(uint w[OPERANDS], uint x[OPERANDS]) {
-    uint sum = w[0] * x[0];
-    [[unroll]] for (uint i = 1; i < OPERANDS; ++i) sum += w[i] * x[i];
-    return sum >> 16;
-}
+uint product(uint w, uint x) { return w * x; }
+uint productSum(uint sum) { return sum >> 16; }
 
 // Sum of the 16 prepared bytes.
 uint byteSum(uvec4 words) {

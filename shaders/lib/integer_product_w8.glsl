@@ -23,11 +23,8 @@ void activationOperands(uvec4 words, out uint operands[OPERANDS]) {
 
 void weightOperands(uvec4 unit, uint part, out uint operands[OPERANDS]) { activationOperands(unit, operands); }
 
-uint products(uint w[OPERANDS], uint x[OPERANDS]) {
-    uint sum = w[0] * x[0];
-    [[unroll]] for (uint i = 1; i < OPERANDS; ++i) sum += w[i] * x[i];
-    return sum;
-}
+uint product(uint w, uint x) { return w * x; }
+uint productSum(uint sum) { return sum; }
 
 // Not needed without offsets.
 uint byteSum(uvec4 words) { return 0; }
