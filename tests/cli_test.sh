@@ -54,10 +54,13 @@ for command in calibrate statistics report run eval devices inspect bench; do
     holds "$command --help shows its options" grep -qE -- '-' "$work/out"
 done
 expect 2 '' "$vulcat"
-expect 2 '' "$vulcat" paint
+expect 2 "no command .paint" "$vulcat" paint
 expect 2 'weights' "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --weights 5
 expect 2 'block' "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --block 8
 expect 2 'required' "${calibrate[@]}" "$model"
+expect 2 "bits" "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --bits 3 --rounding gptq
+expect 2 "act-order" "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --act-order
+expect 2 "permutation" "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --bits 3 --permute mass
 expect 2 'activations' "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --weights 16 --activations 4
 
 # ---- input files

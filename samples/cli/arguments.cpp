@@ -1,6 +1,7 @@
 #include "cli/arguments.h"
 
 #include "cli/exit_code.h"
+#include "cli/terminal.h"
 
 #include <CLI/CLI.hpp>
 
@@ -100,6 +101,14 @@ Command CommandLine::command(const char* name, const char* purpose) { return Com
 bool CommandLine::parse(int argc, char** argv, Action& action, int& code) {
     try {
         app_->parse(argc, argv);
+    } catch (const CLI::RequiredError& error) {
+        const std::string word = argc > 1 ? argv[1] : "";
+        if (app_->get_subcommands().empty() && !word.empty() && word[0] != '-')
+            logError("there is no command '" + word + "'; run with --help for those there are");
+        else
+            app_->exit(error);
+        code = kExitUsage;
+        return false;
     } catch (const CLI::ParseError& error) {
         code = app_->exit(error) == 0 ? kExitOk : kExitUsage;
         return false;

@@ -73,6 +73,10 @@ void settle(CalibrateArguments& a) {
     if (o.weightBits == 16 && a.transform.empty()) o.transform = TransformKind::None;
     if (a.targetBits > 0) o.targetBits = a.targetBits;
     if (a.keepEight) o.leastSqnr = a.leastSqnr;
+    if (a.bits > 0 && o.rounding != Rounding::WaterSic)
+        throw Error(Result::InvalidArgument, "--bits is the rate of WaterSIC; leave it out, or choose --rounding watersic");
+    if (o.actOrder && o.rounding != Rounding::Gptq)
+        throw Error(Result::InvalidArgument, "--act-order is an order of GPTQ's; add --rounding gptq, or leave it out");
     o.scales = a.scales == "mse" ? format::ScaleSearch::Mse : format::ScaleSearch::AbsMax;
 }
 
@@ -129,7 +133,7 @@ void addCalibrateCommand(CommandLine& line) {
     command.option("-o,--output", o.outDir, "Folder to write; must not exist").required();
     command.option("-f,--text", o.texts.files, "Calibration text, UTF-8; several files may follow");
     command.option("--statistics", o.statistics, "Calibrate from this file of `vulcat statistics`, not from texts");
-    command.option("--recipe", a->recipe, "How much work: nearest rounding behind CAT; GPTQ as well; wide blocks and everything that helps")
+    command.option("--recipe", a->recipe, "How much work: nearest rounding behind CAT; GPTQ as well; blocks 256 wide as well")
         .oneOf({"fast", "balanced", "best"});
     command.option("--weights", a->weights, "Bits of a weight; 0: 4, or as the rounding has it").oneOf({0, 4, 8, 16});
     command.option("--activations", a->activations, "Bits of an activation; 0: 4, or 8 with WaterSIC").oneOf({0, 4, 8, 16});
