@@ -73,6 +73,10 @@ void requireMode(VulcatMode mode) {
     api::requireArgument(known, "mode is none of VulcatMode");
 }
 
+void notePassedOver(VulcatContext_T& context, const std::string& field) {
+    context.write(VULCAT_LOG_INFO, field + " is damaged, or of another device, driver or library: passed over");
+}
+
 /// Keeps what was learned for the next device. A lost one need not answer any more.
 void keepBlobs(VulcatContext_T& context) {
     try {
@@ -107,6 +111,8 @@ void VulcatContext_T::open() {
     }
     pipelines.emplace(*device, options.pipelineCache);
     costs.emplace(device->info(), pipelines->modulesHash(), options.tuning);
+    if (!options.pipelineCache.empty() && !pipelines->cacheHit()) notePassedOver(*this, "info.pipelineCache");
+    if (!options.tuning.empty() && !costs->tookBlob()) notePassedOver(*this, "info.tuning");
 }
 
 void VulcatContext_T::close() {

@@ -31,6 +31,12 @@ uint64_t fingerprint(const DecoderModel& model) {
     return vk::fnv1a(std::as_bytes(std::span(facts)));
 }
 
+/// Of the whole file, with the place of the checksum itself taken as zero.
+uint64_t checksumOf(StateHeader header, std::span<const std::byte> rest) {
+    header.checksum = 0;
+    return vk::fnv1a(rest, vk::fnv1a(std::as_bytes(std::span(&header, 1))));
+}
+
 uint64_t bytesAfterHeader(const DecoderModel& model, uint64_t tokens, uint64_t passes, uint64_t logits) {
     return 4 * (tokens + passes + logits) + tokens * KeyValueCache::positionBytes(model.config());
 }
@@ -106,7 +112,7 @@ std::vector<std::byte> saveSession(const Session& session, std::span<const float
     header.passes = static_cast<uint32_t>(history.passEnds.size());
     header.logits = static_cast<uint32_t>(logits.size());
     header.fingerprint = fingerprint(session.model());
-    header.checksum = vk::fnv1a(std::span(state).subspan(sizeof header));
+    header.checksum = checksumOf(header, std::span(state).subspan(sizeof header));
     std::memcpy(state.data(), &header, sizeof header);
     return state;
 }
@@ -117,6 +123,8 @@ std::vector<float> restoreSession(Session& session, std::span<const std::byte> s
     std::memcpy(&header, state.data(), sizeof header);
     if (std::memcmp(header.magic, kMagic, sizeof kMagic) != 0) badState("is something else");
     if (header.version != kVersion) badState("is of version " + std::to_string(header.version));
+    std::span<const std::byte> rest = state.subspan(sizeof header);
+    if (header.checksum != checksumOf(header, rest)) badState("is damaged");
     if (header.fingerprint != fingerprint(session.model())) badState("belongs to another model");
     if (header.tokens > session.contextLength()) {
         throw Error(Result::InvalidArgument, "the saved session holds " + std::to_string(header.tokens) +
@@ -124,11 +132,9 @@ std::vector<float> restoreSession(Session& session, std::span<const std::byte> s
     }
     const auto vocabulary = static_cast<uint32_t>(session.model().config().vocabSize);
     if (header.logits != 0 && header.logits != vocabulary) badState("has logits of another vocabulary");
-    std::span<const std::byte> rest = state.subspan(sizeof header);
     if (rest.size() != bytesAfterHeader(session.model(), header.tokens, header.passes, header.logits)) {
         badState("has another length than its header says");
     }
-    if (header.checksum != vk::fnv1a(rest)) badState("is damaged");
     SessionHistory history;
     std::vector<float> logits;
     take(rest, history.tokens, header.tokens);

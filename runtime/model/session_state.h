@@ -2,7 +2,7 @@
 // A session's tokens, keys, values and logits as bytes, for save games and to branch a conversation.
 //
 // Layout, little endian: "VULCATKV", uint32 version, uint32 tokens, uint32 passes, uint32 logits, uint64 fingerprint of
-// the model, uint64 FNV-1a of all that follows; int32 tokens[], uint32 passEnds[], float logits[], then for each layer
+// the model, uint64 FNV-1a of everything with this field zero; int32 tokens[], uint32 passEnds[], float logits[], then for each layer
 // the keys and the values of the positions held, float32.
 
 #include "model/session.h"

@@ -38,6 +38,7 @@ StepCosts::StepCosts(const vk::DeviceInfo& info, uint64_t library, std::span<con
     : info_(info), library_(library) {
     // The envelope of the pipeline cache serves here too: the same device, driver and modules, and undamaged.
     const std::span<const std::byte> payload = vk::unwrapPipelineCache(info_, ~library_, blob);
+    tookBlob_ = payload.data() != nullptr;
     if (payload.size() % sizeof(CostEntry) != 0 || payload.size() / sizeof(CostEntry) > kMostEntries) return;
     for (size_t at = 0; at < payload.size(); at += sizeof(CostEntry)) {
         CostEntry entry{};

@@ -36,6 +36,7 @@ class StepCosts {
     void judge(bool withinBudget);
 
     std::vector<std::byte> blob() const;
+    bool tookBlob() const { return tookBlob_; }  ///< the one given to the constructor
 
   private:
     struct Key {
@@ -59,6 +60,7 @@ class StepCosts {
     uint64_t library_;
     std::map<Key, Cost> costs_;
     double margin_ = 1.25;
+    bool tookBlob_ = false;
 };
 
 }  // namespace vulcat::model

@@ -1,0 +1,176 @@
+// Bytes that come back from outside: saved sessions, tuning and pipeline-cache blobs. Cut anywhere, with any byte
+// changed, or forged with a checksum that is right, they are refused or passed over, and nothing that was there
+// changes.
+#include "vulcat.hpp"
+
+#include "model/step_costs.h"
+#include "support/api_struct.h"
+#include "support/rng.h"
+#include "vk/pipeline_cache.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <vector>
+
+using vulcat::test::sized;
+
+namespace {
+
+using Bytes = std::vector<unsigned char>;
+
+constexpr size_t kHeaderBytes = 40;     // of a saved session
+constexpr size_t kChecksumOffset = 32;  // see model/session_state.h
+
+/// What a saved session carries to show that it is whole, computed apart from the library.
+uint64_t fnv(const Bytes& bytes) {
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (unsigned char byte : bytes) hash = (hash ^ byte) * 0x100000001b3u;
+    return hash;
+}
+
+void sign(Bytes& state) {
+    std::memset(state.data() + kChecksumOffset, 0, 8);
+    const uint64_t hash = fnv(state);
+    std::memcpy(state.data() + kChecksumOffset, &hash, 8);
+}
+
+struct Told {
+    vulcat::Context context;
+    vulcat::Model model{context, VULCAT_STORY_MODEL};
+    vulcat::Session session{model, 8};
+    Bytes state;
+    std::vector<float> logits;
+
+    Told() {
+        session.append({5, 6, 7});
+        state = session.save();
+        logits = session.logits();
+    }
+    VulcatResult restore(const Bytes& bytes) const {
+        return vulcatSessionRestore(session.handle(), bytes.data(), bytes.size());
+    }
+    /// Refused, with a sentence, and the session is what it was.
+    bool refused(const Bytes& bytes) const {
+        if (restore(bytes) != VULCAT_ERROR_INVALID_FILE) return false;
+        return vulcatContextErrorText(context.handle())[0] != '\0' && session.position() == 3;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a saved session is refused when it is cut anywhere or any byte of it is another") {
+    const Told told;
+    size_t accepted = 0;
+    for (size_t i = 0; i < told.state.size(); ++i) {
+        Bytes damaged = told.state;
+        damaged[i] = static_cast<unsigned char>(damaged[i] ^ (1u << i % 8));
+        accepted += told.refused(damaged) ? 0 : 1;
+    }
+    // Each length up to the first tensors, then some.
+    for (size_t size = 1; size < told.state.size(); size += size < 4096 ? 1 : 61) {
+        accepted +=
+            told.refused(Bytes(told.state.begin(), told.state.begin() + static_cast<std::ptrdiff_t>(size))) ? 0 : 1;
+    }
+    Bytes longer = told.state;
+    longer.push_back(0);
+    accepted += told.refused(longer) ? 0 : 1;
+    CHECK(accepted == 0);
+    CHECK(told.session.logits() == told.logits);
+    std::printf("%zu bytes, each changed\n", told.state.size());
+}
+
+TEST_CASE("a forged session with a right checksum is refused or harmless") {
+    Told told;
+    Bytes same = told.state;
+    sign(same);
+    REQUIRE(same == told.state);
+    vulcat::test::Rng rng(11);
+    size_t taken = 0, refused = 0;
+    // The header, the tokens and the ends of passes byte by byte, in all their bits; then logits, keys and values.
+    for (size_t i = 0; i < 800; ++i) {
+        const size_t at = i < kHeaderBytes * 8 + 32 * 8 ? i / 8 : static_cast<size_t>(rng.next()) % told.state.size();
+        Bytes forged = told.state;
+        forged[at] = static_cast<unsigned char>(forged[at] ^ (1u << i % 8));
+        sign(forged);
+        const VulcatResult result = told.restore(forged);
+        if (result == VULCAT_SUCCESS) {
+            ++taken;
+            int32_t token = 0;
+            const VulcatResult sampled = vulcatSessionSample(told.session.handle(), &token);
+            CHECK((sampled == VULCAT_SUCCESS || sampled == VULCAT_ERROR_WRONG_RESULT ||
+                   sampled == VULCAT_ERROR_INVALID_ARGUMENT));
+        } else {
+            ++refused;
+            CHECK((result == VULCAT_ERROR_INVALID_FILE || result == VULCAT_ERROR_INVALID_ARGUMENT));
+        }
+    }
+    CHECK(refused > 200);
+    std::printf("%zu forged sessions taken, %zu refused\n", taken, refused);
+    CHECK(told.restore(told.state) == VULCAT_SUCCESS);
+    CHECK(told.session.logits() == told.logits);
+}
+
+TEST_CASE("a tuning blob is passed over when damaged, and forged times are never believed") {
+    vulcat::vk::DeviceInfo info{};
+    info.vendorId = 7;
+    vulcat::vk::CommandList list;
+    list.addFill(vulcat::vk::BufferView{}, 0);
+    vulcat::model::StepCosts learned(info, 3);
+    learned.observe(list[0], 1, 1000);
+    const std::vector<std::byte> blob = learned.blob();
+    REQUIRE(vulcat::model::StepCosts(info, 3, blob).estimateNs(list[0], 1).has_value());
+    for (size_t i = 0; i < blob.size(); ++i) {
+        std::vector<std::byte> damaged = blob;
+        damaged[i] ^= static_cast<std::byte>(1u << i % 8);
+        const vulcat::model::StepCosts costs(info, 3, damaged);
+        CHECK_FALSE(costs.tookBlob());
+        CHECK_FALSE(costs.estimateNs(list[0], 1).has_value());
+        CHECK_FALSE(vulcat::model::StepCosts(info, 3, std::span(blob).first(i)).tookBlob());
+    }
+    // The same envelope around entries whose numbers are what they may not be.
+    const std::span<const std::byte> payload = vulcat::vk::unwrapPipelineCache(info, ~uint64_t{3}, blob);
+    REQUIRE(!payload.empty());
+    const double wrong[] = {-1, std::numeric_limits<double>::infinity(), std::nan(""), 1e300};
+    for (size_t at = 0; at + 8 <= payload.size(); at += 8) {
+        for (const double value : wrong) {
+            std::vector<std::byte> forged(payload.begin(), payload.end());
+            std::memcpy(forged.data() + at, &value, sizeof value);
+            const vulcat::model::StepCosts costs(info, 3, vulcat::vk::wrapPipelineCache(info, ~uint64_t{3}, forged));
+            const auto estimate = costs.estimateNs(list[0], 1);
+            CHECK((!estimate || (*estimate >= 0 && *estimate < 1e13)));
+        }
+    }
+}
+
+TEST_CASE("a context with damaged blobs says so and works") {
+    Bytes cache, tuning;
+    {
+        vulcat::Context context;
+        vulcat::Model model(context, VULCAT_STORY_MODEL);
+        cache = context.blob(VULCAT_BLOB_PIPELINE_CACHE);
+        tuning = context.blob(VULCAT_BLOB_TUNING);
+    }
+    for (const bool damage : {false, true}) {
+        if (damage) {
+            cache[cache.size() / 2] = static_cast<unsigned char>(cache[cache.size() / 2] ^ 4);
+            tuning.pop_back();
+        }
+        std::string said;
+        auto info = sized<VulcatContextInfo>();
+        info.pipelineCache = cache.data();
+        info.pipelineCacheBytes = cache.size();
+        info.tuning = tuning.data();
+        info.tuningBytes = tuning.size();
+        info.userData = &said;
+        info.log = [](void* text, VulcatLogLevel, const char* message) { *static_cast<std::string*>(text) += message; };
+        const vulcat::Context context(info);
+        CHECK((said.find("info.pipelineCache is damaged") != std::string::npos) == damage);
+        CHECK((said.find("info.tuning is damaged") != std::string::npos) == damage);
+        CHECK(!context.deviceName().empty());
+    }
+}
