@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # vulcat as other projects meet it: installed and found by CMake or by pkg-config, added as a folder, fetched; each static
 # and shared. Each of these eight consumers compiles the README's C++ example and the C sample, runs both on the driver of
-# the environment, and must tell the same story. Also: what the packages hold, what the library exports and needs.
+# the environment, and must tell the same story. Also: the samples built alone, what the packages hold, what the library
+# exports and needs, the program.
 #   packaging_test.sh VULCAT_SOURCE VULCAT_BUILD WORK_FOLDER
 # VULCAT_BUILD is a finished build of the static library: the static package is installed from it. All else comes from one
 # build inside of a consumer in WORK_FOLDER, which is kept, so that vulcat is compiled for it only the first time.
@@ -101,6 +102,26 @@ for kind in static shared; do
     LD_LIBRARY_PATH=$lib runs "pkg-config, $kind" "$build"
     holds "$kind: no Vulkan loader is linked" bash -c '! readelf -d "$1" | grep -i vulkan' _ "$build/example_cpp"
 done
+
+# ---- the samples, each built alone against the installed package
+for sample in c_minimal embed_host_device story_window; do
+    holds "$sample alone: configuring" cmake -S "$source_folder/samples/$sample" -B "$work/alone/$sample" -G Ninja \
+        -DCMAKE_BUILD_TYPE=Debug -DCMAKE_PREFIX_PATH="$work/static" || continue
+    holds "$sample alone: building" cmake --build "$work/alone/$sample"
+done
+same "c_minimal alone tells another story" "$told" "$("$work/alone/c_minimal/c_minimal" "$model" "Once upon a time" 40 2>&1)"
+if grep -q embed_host_device.dir "$work/alone/embed_host_device/build.ninja"; then  # else the Vulkan loader is not installed
+    holds "embed_host_device alone" "$work/alone/embed_host_device/embed_host_device" 3
+fi
+
+# ---- the program
+if [ -x "$main_build/samples/vulcat" ]; then
+    rm -rf "$work/program"
+    holds "installing the program" cmake --install "$main_build" --component program --prefix "$work/program"
+    same "files of the program's package" "bin/vulcat share/doc/vulcat/LICENSE" \
+        "$(cd "$work/program" && find . ! -type d | sed 's,^\./,,' | LC_ALL=C sort | xargs)"
+    holds "the installed program tells its version" "$work/program/bin/vulcat" --version
+fi
 
 # ---- the shared library: what it gives, what it needs, what it is called
 library=$(find "$work/shared" -name libvulcat.so)

@@ -15,6 +15,8 @@ constexpr uint32_t kSettledSamples = 4;
 constexpr size_t kMostEntries = 1u << 16;
 constexpr double kOutlier = 4;  // times the mean
 constexpr double kFading = 0.875;
+constexpr double kClockNs = 1000;  // no device tells times apart that are closer
+constexpr size_t kCommandsOfComparison = 4;
 // The margin settles where growth and shrinkage cancel: at one slice over budget in 250.
 constexpr double kMarginGrowth = 1.25;
 constexpr double kSlicesOfGrowth = 250;
@@ -56,6 +58,11 @@ void StepCosts::judge(bool withinBudget) {
     margin_ = std::clamp(margin_, kLeastMargin, kMostMargin);
 }
 
+void StepCosts::observeTogether(size_t commands, double estimatesNs, double timeNs) {
+    if (commands < kCommandsOfComparison) return;
+    mark_.add(std::max(estimatesNs - timeNs, 0.0) / static_cast<double>(commands - 1), 1);
+}
+
 std::vector<std::byte> StepCosts::blob() const {
     std::vector<std::byte> payload;
     for (const auto& [key, cost] : costs_) {
@@ -71,7 +78,7 @@ std::vector<std::byte> StepCosts::blob() const {
 void StepCosts::Cost::add(double timeNs, double groups) {
     // The first samples count fully, then older ones fade; what takes longer than thought is believed sooner.
     const bool settled = samples >= kSettledSamples;
-    if (settled) timeNs = std::min(timeNs, kOutlier * meanNs);
+    if (settled) timeNs = std::min(timeNs, std::max(kOutlier * meanNs, kClockNs));
     weight = (settled ? weight * kFading : weight) + groups;
     const double share = std::min(1.0, groups / weight * (settled && timeNs > meanNs ? 2 : 1));
     const double away = std::fabs(timeNs - meanNs);

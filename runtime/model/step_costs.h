@@ -3,6 +3,7 @@
 
 #include "vk/command_list.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -35,6 +36,11 @@ class StepCosts {
     double margin() const { return margin_; }
     void judge(bool withinBudget);
 
+    /// Measuring commands one by one makes some drivers wait after each. This is how much of each measured time that
+    /// is, learned from slices that were measured as a whole.
+    double markNs() const { return std::max(mark_.meanNs - mark_.deviationNs, 0.0); }
+    void observeTogether(size_t commands, double estimatesNs, double timeNs);
+
     std::vector<std::byte> blob() const;
     bool tookBlob() const { return tookBlob_; }  ///< the one given to the constructor
 
@@ -60,6 +66,7 @@ class StepCosts {
     uint64_t library_;
     std::map<Key, Cost> costs_;
     double margin_ = 1.25;
+    Cost mark_;
     bool tookBlob_ = false;
 };
 

@@ -15,6 +15,8 @@ constexpr double kUnlimited = std::numeric_limits<double>::infinity();
 constexpr double kLongestSliceNs = 100e6;
 /// What is left of a budget below this share starts no further submission.
 constexpr double kLeastShare = 0.25;
+/// However much of a command's time was the mark behind it, this is its own.
+constexpr double kLeastOfEstimate = 0.2;
 /// Every so many slices all commands are timed one by one, also when their costs are known.
 constexpr uint64_t kDetailedEvery = 8;
 
@@ -151,8 +153,13 @@ double Stepper::addPiece(const Command& command, uint64_t units, double unitNs) 
 void Stepper::planSlice(double budgetNs, StepMode mode, bool force) {
     constexpr size_t kMostPieces = 1000;  // the timer has a mark for each
     pieces_.clear();
+    detailed_ = slices_ % kDetailedEvery == 0;
     const double planned = budgetNs / costs_.margin();
-    double sum = 0;
+    plannedNs_ = detailed_ ? 0 : costs_.markNs();
+    const auto add = [&](const Command& command, uint64_t units, double unitNs) {
+        const double estimate = addPiece(command, units, unitNs);
+        plannedNs_ += detailed_ ? estimate : std::max(estimate - costs_.markNs(), kLeastOfEstimate * estimate);
+    };
     while (nextCommand_ < list_.size() && pieces_.size() < kMostPieces) {
         const Command command = list_[nextCommand_];
         const Units units(command);
@@ -160,31 +167,35 @@ void Stepper::planSlice(double budgetNs, StepMode mode, bool force) {
         const bool cut = mode != StepMode::Compute && canBeCut(command) && left > 1;
         const bool mustStart = pieces_.empty() && force;
         const auto estimate = costs_.estimateNs(command, units.groups * left);
+        if (!detailed_ && !costs_.settled(command, units.groups * left)) {
+            if (!pieces_.empty()) return;
+            detailed_ = true;
+            plannedNs_ = 0;
+        }
         if (!estimate) {
             // Of unknown cost: alone, and begun with as little of it as there is.
-            if (mustStart) addPiece(command, cut ? units.ofRow : left, 0);
+            if (mustStart) add(command, cut ? units.ofRow : left, 0);
             return;
         }
         const double unitNs = *estimate / static_cast<double>(left);
-        if (sum + *estimate <= planned) {
-            sum += addPiece(command, left, unitNs);
+        const double free = planned - plannedNs_ + (detailed_ ? 0 : costs_.markNs());
+        if (*estimate <= free) {
+            add(command, left, unitNs);
             continue;
         }
-        const auto fitting =
-            static_cast<uint64_t>(std::clamp((planned - sum) / unitNs, 0.0, static_cast<double>(left - 1)));
+        const auto fitting = static_cast<uint64_t>(std::clamp(free / unitNs, 0.0, static_cast<double>(left - 1)));
         // What would fit a slice of its own is left whole for the next one.
         if (cut && fitting > 0 && (pieces_.empty() || *estimate > planned)) {
-            addPiece(command, fitting, unitNs);
+            add(command, fitting, unitNs);
         } else if (mustStart) {
-            addPiece(command, cut ? 1 : left, unitNs);
+            add(command, cut ? 1 : left, unitNs);
         }
         return;
     }
 }
 
 void Stepper::submitSlice(double budgetNs) {
-    detailed_ = slices_++ % kDetailedEvery == 0;
-    for (const Piece& piece : pieces_) detailed_ = detailed_ || !costs_.settled(list_[piece.command], piece.groups);
+    ++slices_;
     recorder_.begin();
     timer_.restart();
     recorder_.mark(timer_);
@@ -228,10 +239,11 @@ void Stepper::collectSlice(StepReport& report) {
     report.dispatches += static_cast<uint32_t>(pieces_.size());
     report.deviceNs += total;
     report.longestNs = std::max(report.longestNs, total);
-    const bool over = total > sliceBudgetNs_ + shortest;
-    if (over) ++report.overBudget;
+    if (total > sliceBudgetNs_ + shortest) ++report.overBudget;
+    if (!known) return;
     // A slice that could not have been made shorter says nothing about the margin; nor does one without a budget.
-    if (known && sliceBudgetNs_ != kUnlimited && sum <= sliceBudgetNs_) costs_.judge(total <= sliceBudgetNs_);
+    if (sliceBudgetNs_ != kUnlimited && plannedNs_ <= sliceBudgetNs_) costs_.judge(total <= sliceBudgetNs_);
+    if (!detailed_) costs_.observeTogether(pieces_.size(), sum, total);
 }
 
 void Stepper::learn(const std::vector<double>& times, double totalNs) {

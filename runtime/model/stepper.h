@@ -88,6 +88,7 @@ class Stepper {
     uint64_t nextUnit_ = 0;  // of the command that is being cut, see Units
     std::vector<Piece> pieces_;
     double sliceBudgetNs_ = 0;
+    double plannedNs_ = 0;  // of pieces_
     std::chrono::steady_clock::time_point submittedAt_;
     uint64_t slices_ = 0;
     size_t queuedTokens_ = 0, doneTokens_ = 0;
