@@ -14,6 +14,7 @@
 #include "calibrate/team.h"
 #include "calibrate/work_folder.h"
 
+#include "format/mapped_file.h"
 #include "text/tokenizer.h"
 
 #include "base/error.h"
@@ -72,8 +73,10 @@ std::vector<Sequence> readInputs(const CalibrateOptions& options, const Decoder&
                     options.modelDir.string() + ": is calibrated already; start from the float model");
     for (const format::TensorView& tensor : decoder.tensors().tensors())
         if (tensor.dtype == format::DType::F32 || tensor.dtype == format::DType::F16 ||
-            tensor.dtype == format::DType::BF16)
+            tensor.dtype == format::DType::BF16) {
             format::requireFinite(tensor);
+            format::forgetPages(tensor.bytes);
+        }
     if (!options.statistics.empty()) return {};
     return readSequences(options.texts, text::Tokenizer(options.modelDir), decoder.config().maxPositions);
 }
@@ -240,8 +243,9 @@ void Run::calibrateLayer(size_t index) {
             report.notes.insert(report.notes.end(), orderNotes.begin(), orderNotes.end());
             if (order) {
                 report.permutation = nameOf(options_.permute);
-                report.heaviestBlockBefore = order->heaviestBefore;
-                report.heaviestBlockAfter = order->heaviestAfter;
+                report.massBefore = order->massBefore;
+                report.massAfter = order->massAfter;
+                report.attainableNatural = order->attainableBefore;
             }
         }
         reports.push_back(std::move(report));

@@ -1,5 +1,6 @@
 #include "calibrate/coded_site.h"
 
+#include "calibrate/rate_limit.h"
 #include "calibrate/watersic.h"
 
 #include "format/half.h"
@@ -76,6 +77,17 @@ format::QuantisedMatrix rowsOf(const WaterSicResult& result, Index first, Index 
     return q;
 }
 
+/// The rate at which Gaussian weights of the same row variances could reach the same output error.
+std::optional<double> limitOf(const Matrix& target, const MatrixD& hessian, const WaterSicResult& result) {
+    if (target.cols() > kLimitWidth || !(result.outputError > 0)) return std::nullopt;
+    MatrixD damped = hessian;
+    damped.diagonal().array() += result.damping.added;
+    Eigen::VectorXd variances(target.rows());
+    for (Index r = 0; r < target.rows(); ++r)
+        variances[r] = target.row(r).cast<double>().squaredNorm() / static_cast<double>(target.cols());
+    return rateLimit(variances, spectrum(std::move(damped)), result.outputError);
+}
+
 }  // namespace
 
 CodedSite codeSite(const std::vector<Linear>& linears, const InputMoments& moments, double rate, int threads,
@@ -86,7 +98,12 @@ CodedSite codeSite(const std::vector<Linear>& linears, const InputMoments& momen
     options.threads = threads;
     options.rate = std::max(rate - kContainerBits * static_cast<double>(linears.size()) / weights, kLeastRate);
     const format::ColumnModels models;
-    const Matrix target = driftCorrected(all, moments, options.damping, threads);
+    Matrix target = all;
+    if (moments.drift.size() > 0) {
+        MatrixD lower = moments.hessian;
+        dampedCholesky(lower, options.damping, threads);
+        target = driftCorrected(all, moments.drift, lower, 1.0, threads);
+    }
     const WaterSicResult result = waterSic(target, moments.hessian, models, options);
     if (result.damping.attempts > 1)
         notes.push_back("WaterSIC: the covariance needed damping " + std::to_string(result.damping.attempts - 1) +
@@ -110,6 +127,7 @@ CodedSite codeSite(const std::vector<Linear>& linears, const InputMoments& momen
                 (q.halfScales ? 16.0 : 32.0) * static_cast<double>(q.rows);
     }
     site.bitsPerWeight = bits / weights;
+    site.limitBits = limitOf(target, moments.hessian, result);
     return site;
 }
 

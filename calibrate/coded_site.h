@@ -7,13 +7,19 @@
 
 #include "format/transform.h"
 
+#include <optional>
+
 namespace vulcat::calibrate {
+
+/// Widest site whose eigenvalues are worth their time to the report.
+inline constexpr Eigen::Index kLimitWidth = 2048;
 
 struct CodedSite {
     format::Transform columns;                   ///< blocks of width 1
     std::vector<format::QuantisedMatrix> codes;  ///< of each linear
     double bitsPerWeight = 0;                    ///< on disk: codes, models, scales of rows and columns
     double step = 0;
+    std::optional<double> limitBits;  ///< what no coder can go below for this output error; only up to kLimitWidth
 };
 
 /// `rate`: bits a weight, all side information included. `moments` of the raw inputs. Degenerate input never fails:

@@ -2,6 +2,7 @@
 
 #include "calibrate/permutation.h"
 #include "calibrate/plan.h"
+#include "calibrate/sqnr.h"
 
 #include <algorithm>
 
@@ -27,10 +28,13 @@ Matrix rowsInOrder(const Matrix& m, const ColumnOrder& order) {
     return out;
 }
 
-double heaviestBlock(const Eigen::VectorXd& mass, const ColumnOrder& order, Index block) {
+/// Of each block, over the mean of all.
+std::vector<float> blockMasses(const Eigen::VectorXd& mass, const ColumnOrder& order, Index block) {
     const Eigen::VectorXd bounds = blockBounds(mass, order, block);
     const double mean = bounds.mean();
-    return mean > 0 ? bounds.maxCoeff() / mean : 1;
+    std::vector<float> shares;
+    for (const double bound : bounds) shares.push_back(mean > 0 ? static_cast<float>(bound / mean) : 1.0f);
+    return shares;
 }
 
 ColumnOrder naturalOrder(Index n) {
@@ -53,16 +57,18 @@ std::optional<HiddenOrder> orderHidden(const CalibrateOptions& options, Layer& l
     Linear& output = layer.site(SiteKind::Down).linears.front();
     const Eigen::VectorXd mass = down.rows.cwiseAbs().cast<double>().colwise().mean().transpose();
     ColumnOrder order;
+    SecondMoments weights(width, options.permute == Permute::Mass ? block : 0);
+    weights.add(output.weight, threads);
     if (options.permute == Permute::Mass) {
         order = massDiffusion(mass, block);
     } else {
-        SecondMoments weights(width, 0);
-        weights.add(output.weight);
         order = alignedBlocks(
             channelAffinity(down.moments.part(0, width), weights.part(0, width), kAffinityDamping, threads), mass,
             block);
     }
-    HiddenOrder result{heaviestBlock(mass, naturalOrder(width), block), heaviestBlock(mass, order, block)};
+    const double signal = meanSignal(layer.site(SiteKind::Down).linears, down.rows);
+    const HiddenOrder result{blockMasses(mass, naturalOrder(width), block), blockMasses(mass, order, block),
+                             attainableAlignment(down.moments, weights, block, signal, threads)};
     for (Linear& linear : gateUp) linear.weight = rowsInOrder(linear.weight, order);
     output.weight = columnsInOrder(output.weight, order);
     down.rows = columnsInOrder(down.rows, order);

@@ -7,10 +7,11 @@
 namespace vulcat::calibrate {
 
 /// Permutes the layer's hidden channels and what was observed of them (inputs of the site down, whose moments must be
-/// whole) for blocks of the recipe's width, and tells the mass of the fullest block before and after, relative to the
-/// mean block. Nothing happens, and nothing is returned, where the recipe asks for none or biases stand in the way.
+/// whole) for blocks of the recipe's width. Nothing happens, and nothing is returned, where the recipe asks for none or
+/// biases stand in the way.
 struct HiddenOrder {
-    double heaviestBefore = 1, heaviestAfter = 1;
+    std::vector<float> massBefore, massAfter;  ///< l1 mass of each block over that of the mean block
+    double attainableBefore = 0;               ///< largest alignment (dB) that blocks of the natural order reach
 };
 std::optional<HiddenOrder> orderHidden(const CalibrateOptions& options, Layer& layer, SiteInputs& down, int threads,
                                        std::vector<std::string>& notes);

@@ -15,6 +15,12 @@ double rounded(double decibel) {
     return std::round(decibel * 1e4) / 1e4;
 }
 
+json roundedAll(const std::vector<float>& values) {
+    json list = json::array();
+    for (const float value : values) list.push_back(rounded(static_cast<double>(value)));
+    return list;
+}
+
 json toJson(const SiteQuality& q) {
     return {{"concentration_x_db", rounded(q.concentrationX)},
             {"concentration_w_db", rounded(q.concentrationW)},
@@ -49,11 +55,17 @@ json toJson(const SiteReport& site) {
                    {"activation_bits", site.activationBits},
                    {"rounding", site.rounding},
                    {"permutation", site.permutation},
-                   {"heaviest_block_before", rounded(site.heaviestBlockBefore)},
-                   {"heaviest_block_after", rounded(site.heaviestBlockAfter)},
                    {"bits_per_weight", rounded(site.bitsPerWeight)},
                    {"notes", site.notes}};
     if (site.attainable) result["attainable_alignment_db"] = rounded(*site.attainable);
+    if (site.attainableNatural) result["attainable_alignment_natural_order_db"] = rounded(*site.attainableNatural);
+    if (site.aligned) result["aligned"] = toJson(*site.aligned);
+    if (site.mixed) result["mixed"] = toJson(*site.mixed);
+    if (site.limitBits) result["limit_bits_per_weight"] = rounded(*site.limitBits);
+    if (!site.massBefore.empty()) {
+        result["block_mass_before"] = roundedAll(site.massBefore);
+        result["block_mass_after"] = roundedAll(site.massAfter);
+    }
     return result;
 }
 
@@ -77,14 +89,19 @@ SiteReport siteReportFromJson(const json& json, const std::string& where) {
         site.rounding = json.value("rounding", "nearest");
         site.permutation = json.value("permutation", "none");
         site.mixStride = json.value("mix_stride", site.mixOrder > 1 ? site.inputs / site.mixOrder : 1);
-        site.heaviestBlockBefore = json.value("heaviest_block_before", 1.0);
-        site.heaviestBlockAfter = json.value("heaviest_block_after", 1.0);
         site.bitsPerWeight = json.value("bits_per_weight", 0.0);
         site.before = qualityFromJson(json.at("before"));
         site.after = qualityFromJson(json.at("after"));
         site.attainableBlock = json.at("attainable_alignment_block_db").get<double>();
         if (json.contains("attainable_alignment_db"))
             site.attainable = json.at("attainable_alignment_db").get<double>();
+        if (json.contains("attainable_alignment_natural_order_db"))
+            site.attainableNatural = json.at("attainable_alignment_natural_order_db").get<double>();
+        if (json.contains("aligned")) site.aligned = qualityFromJson(json.at("aligned"));
+        if (json.contains("mixed")) site.mixed = qualityFromJson(json.at("mixed"));
+        if (json.contains("limit_bits_per_weight")) site.limitBits = json.at("limit_bits_per_weight").get<double>();
+        site.massBefore = json.value("block_mass_before", std::vector<float>());
+        site.massAfter = json.value("block_mass_after", std::vector<float>());
         site.notes = json.at("notes").get<std::vector<std::string>>();
         return site;
     } catch (const nlohmann::json::exception& e) {

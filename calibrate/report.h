@@ -22,20 +22,24 @@ struct SiteQuality {
 };
 
 struct SiteReport {
-    std::string site;                  ///< e.g. "model.layers.0.self_attn.qkv"
-    int inputs = 0, outputs = 0;       ///< K, and N of all linears together
-    SiteQuality before, after;         ///< `before`: same grids, no transform
-    double attainableBlock = 0;        ///< largest alignment (dB) that any transform of this block size reaches
-    std::optional<double> attainable;  ///< largest alignment (dB) of any transform; absent for very wide sites
+    std::string site;                    ///< e.g. "model.layers.0.self_attn.qkv"
+    int inputs = 0, outputs = 0;         ///< K, and N of all linears together
+    SiteQuality before, after;           ///< `before`: same grids, no transform, rounded to nearest
+    std::optional<SiteQuality> aligned;  ///< rounded to nearest behind the alignment blocks, before any mix
+    std::optional<SiteQuality> mixed;    ///< to nearest behind the whole transform, where `after` is rounded otherwise
+    double attainableBlock = 0;          ///< largest alignment (dB) that any transform of this block size reaches
+    std::optional<double> attainable;    ///< largest alignment (dB) of any transform; absent for very wide sites
     int block = 0;
     int mixOrder = 1, mixStride = 1;
-    int weightBits = 4, activationBits = 4;  ///< of this site; a recipe may mix them
-    std::string rounding = "nearest";        ///< "nearest", "gptq" or "watersic"
-    std::string permutation = "none";        ///< of the inputs: "none", "mass" or "cat"
-    double heaviestBlockBefore = 1;          ///< l1 mass of the fullest block over the mean block's, in natural order
-    double heaviestBlockAfter = 1;           ///< and in that of the permutation
-    double bitsPerWeight = 0;                ///< what the weights take on disk, scales included
-    std::vector<std::string> notes;  ///< dampings and fallbacks that were needed, dead channels, what did not help
+    int weightBits = 4, activationBits = 4;   ///< of this site; a recipe may mix them
+    std::string rounding = "nearest";         ///< "nearest", "gptq" or "watersic"
+    std::string permutation = "none";         ///< of the inputs: "none", "mass" or "cat"
+    std::vector<float> massBefore;            ///< of each block over the mean block's, in natural order
+    std::vector<float> massAfter;             ///< and in that of the permutation; both empty without one
+    std::optional<double> attainableNatural;  ///< as attainableBlock, of the natural order; only with a permutation
+    double bitsPerWeight = 0;                 ///< what the weights take on disk, scales included
+    std::optional<double> limitBits;  ///< fewest bits a weight that leave the codes' output error (rate_limit.h)
+    std::vector<std::string> notes;   ///< dampings and fallbacks that were needed, dead channels, what did not help
 };
 
 struct Report {

@@ -11,12 +11,25 @@ constexpr double kCardWidth = 272;
 constexpr double kBarLeft = 42, kBarRight = 224;  // of a card; labels left of it, figures right of it
 constexpr double kCardRow = 15, kCardBar = 10;
 
+/// The states of a site from plain to final, with their names on bars.
+struct Step {
+    const char* name;
+    const SiteQuality& quality;
+    const char* style;
+};
+
+std::vector<Step> stepsOf(const SiteReport& site) {
+    std::vector<Step> steps{{"plain", site.before, "before"}};
+    if (site.aligned) steps.push_back({"aligned", *site.aligned, "step"});
+    if (site.mixed) steps.push_back({"mixed", *site.mixed, "step"});
+    steps.push_back({site.mixed ? site.rounding.c_str() : "after", site.after, "after"});
+    return steps;
+}
+
 std::vector<double> qualityValues(const Report& report, double SiteQuality::*member) {
     std::vector<double> values;
-    for (const SiteReport& site : report.sites) {
-        values.push_back(site.before.*member);
-        values.push_back(site.after.*member);
-    }
+    for (const SiteReport& site : report.sites)
+        for (const Step& step : stepsOf(site)) values.push_back(step.quality.*member);
     return values;
 }
 
@@ -125,26 +138,67 @@ SiteName::SiteName(std::string_view site) : kind(site) {
 }
 
 std::string siteChart(const SiteReport& site, const SiteScales& scales) {
-    Drawing drawing(kCardWidth, 4 * (16 + 2 * kCardRow + 7), "Bars of " + site.site + " in dB");
+    const std::vector<Step> steps = stepsOf(site);
+    // The whole transform leaves concentration and alignment as they are for either way of rounding.
+    const size_t few = steps.size() - (site.mixed ? 1 : 0);
+    const double height = 4 * (16 + 7) + kCardRow * static_cast<double>(3 * few + steps.size());
+    Drawing drawing(kCardWidth, height, "Bars of " + site.site + " in dB");
     Card card(drawing, 0);
-    const auto pair = [&](std::string_view title, double SiteQuality::*member, const Scale& scale) {
+    const auto bars = [&](std::string_view title, double SiteQuality::*member, const Scale& scale) {
         card.title(title, scale);
-        card.bar("before", site.before.*member, scale, "before");
-        card.bar("after", site.after.*member, scale, "after");
+        for (const Step& step : steps)
+            if (!site.mixed || &step.quality != &*site.mixed)
+                card.bar(&step.quality == &site.after ? "after" : step.name, step.quality.*member, scale, step.style);
     };
-    pair("Concentration of inputs", &SiteQuality::concentrationX, scales.concentrationX);
+    bars("Concentration of inputs", &SiteQuality::concentrationX, scales.concentrationX);
     card.gap();
-    pair("Concentration of weights", &SiteQuality::concentrationW, scales.concentrationW);
+    bars("Concentration of weights", &SiteQuality::concentrationW, scales.concentrationW);
     card.gap();
-    pair("Alignment", &SiteQuality::alignment, scales.alignment);
+    bars("Alignment", &SiteQuality::alignment, scales.alignment);
     card.stroke(site.attainableBlock, scales.alignment, "mark");
     if (site.attainable) card.stroke(*site.attainable, scales.alignment, "mark any");
     card.gap();
     card.title("SQNR, measured", scales.ratio);
-    card.bar("before", site.before.measured, scales.ratio, "before");
-    card.mark(site.before.predicted, scales.ratio);
-    card.bar("after", site.after.measured, scales.ratio, "after");
-    card.mark(site.after.predicted, scales.ratio);
+    for (const Step& step : steps) {
+        card.bar(step.name, step.quality.measured, scales.ratio, step.style);
+        card.mark(step.quality.predicted, scales.ratio);
+    }
+    return drawing.finish();
+}
+
+std::string massChart(const SiteReport& site) {
+    if (site.massBefore.empty() || site.massBefore.size() != site.massAfter.size()) return {};
+    constexpr double kHeight = 92, kTop = 18, kFloor = 78;
+    Drawing drawing(kCardWidth, kHeight, "Mass of each block of " + site.site + " before and after the permutation");
+    drawing.text(0, 10, "Mass of blocks", "name");
+    const double fullest =
+        static_cast<double>(std::max(*std::max_element(site.massBefore.begin(), site.massBefore.end()),
+                                     *std::max_element(site.massAfter.begin(), site.massAfter.end())));
+    drawing.text(kCardWidth, 10, "mean block 1, axis to " + figure(fullest, 1), "soft", "end");
+    const double slot = kCardWidth / static_cast<double>(site.massBefore.size());
+    const auto top = [&](float mass) { return kFloor - (kFloor - kTop) * static_cast<double>(mass) / fullest; };
+    for (size_t b = 0; b < site.massBefore.size(); ++b) {
+        const double x = slot * static_cast<double>(b), before = top(site.massBefore[b]),
+                     after = top(site.massAfter[b]);
+        drawing.rectangle(x + 0.05 * slot, before, 0.42 * slot, kFloor - before, "before");
+        drawing.rectangle(x + 0.5 * slot, after, 0.42 * slot, kFloor - after, "after");
+    }
+    drawing.line(0, top(1), kCardWidth, top(1), "mark any");
+    drawing.text(0, kHeight - 2, "blocks in their order: before the permutation, and after", "soft");
+    return drawing.finish();
+}
+
+std::string rateChart(const SiteReport& site) {
+    if (!site.limitBits) return {};
+    Drawing drawing(kCardWidth, 16 + kCardRow, "Rate of " + site.site + " and its limit");
+    const Scale scale({0, site.bitsPerWeight}, 1, kBarLeft, kBarRight);
+    drawing.text(0, 10, "Bits a weight", "name");
+    drawing.text(kCardWidth, 10, "limit " + figure(*site.limitBits, 2), "soft", "end");
+    drawing.text(kBarLeft - 6, 25, "on disk", "soft", "end");
+    drawing.rectangle(kBarLeft, 16, kBarRight - kBarLeft, kCardBar, "rail");
+    drawing.rectangle(kBarLeft, 16, scale(site.bitsPerWeight) - kBarLeft, kCardBar, "after");
+    drawing.line(scale(*site.limitBits), 14, scale(*site.limitBits), 28, "mark");
+    drawing.text(kCardWidth, 25, figure(site.bitsPerWeight, 2), "figure", "end");
     return drawing.finish();
 }
 

@@ -22,8 +22,14 @@ struct SiteName {
     explicit SiteName(std::string_view site);
 };
 
-/// Bars of one site: concentrations and alignment before and after, and SQNR predicted and measured.
+/// Bars of one site: concentrations and alignment after each step, and SQNR predicted and measured.
 std::string siteChart(const SiteReport& site, const SiteScales& scales);
+
+/// The l1 mass of each block before and after the permutation; nothing without one.
+std::string massChart(const SiteReport& site);
+
+/// Bits a weight beside the limit of information theory; nothing where that is not known.
+std::string rateChart(const SiteReport& site);
 
 /// Measured SQNR of every layer, before and after: one panel a kind of site.
 std::string measuredPanels(const Report& report, const SiteScales& scales);

@@ -107,7 +107,8 @@ std::string qualitySection(const json& quality, const std::string& where) {
 }
 
 std::string htmlLegend() {
-    return "<p class=\"soft legend\"><span class=\"key before\"></span>before: rounded in the same way, no transform"
+    return "<p class=\"soft legend\"><span class=\"key before\"></span>plain: rounded to nearest, no transform"
+           "<span class=\"key step\"></span>on the way: aligned by CAT's blocks, then mixed, rounded to nearest"
            "<span class=\"key after\"></span>after<span class=\"key mark\"></span>theory: predicted SQNR, and the best "
            "alignment of any transform with these blocks<span class=\"key any\"></span>the best alignment of any "
            "transform at all</p>\n";
@@ -127,7 +128,8 @@ std::string overview(const Report& report, const SiteScales& scales) {
 std::string siteCard(const SiteReport& site, const SiteScales& scales) {
     std::string out = "<section class=\"card\"><h4>" + escaped(SiteName(site.site).kind) + "</h4>";
     out += htmlParagraph(siteFacts(site), "soft");
-    return out + siteChart(site, scales) + bulletList(siteSentences(site)) + "</section>\n";
+    return out + siteChart(site, scales) + massChart(site) + rateChart(site) + bulletList(siteSentences(site)) +
+           "</section>\n";
 }
 
 std::string siteSections(const Report& report, const SiteScales& scales) {
@@ -165,7 +167,14 @@ std::string explanations() {
          "12 (n\u00b2 C(x) \u2225 n\u00b2 C(W)) A, with n the steps of each grid, C the concentrations, A "
          "the alignment and a \u2225 b = 1 / (1/a + 1/b); errors are taken as uniform in their cells and "
          "nothing as clipped (arXiv 2603.04359, Theorem 2.4).");
-    term("Before", "The same site with the same grids and no transform.");
+    term("Steps",
+         "Plain is the site rounded to nearest with the same grids and no transform; aligned has CAT's blocks before "
+         "its inputs; mixed has the Hadamard mix behind them; the last is what is stored. A permutation of channels "
+         "changes no bar by itself, as ranges and sums know no order: it changes what blocks can reach, and the mass "
+         "that each block holds.");
+    term("Rate limit",
+         "Reverse waterfilling: no code tells Gaussian weights of the same row variances with the same output error in "
+         "fewer bits.");
     return out + "</dl>\n";
 }
 

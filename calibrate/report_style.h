@@ -6,9 +6,9 @@ namespace vulcat::calibrate {
 
 inline constexpr const char* kReportStyle = R"css(
 :root{color-scheme:light dark;--ink:#1b232e;--soft:#5a6675;--paper:#ffffff;--panel:#f6f8fa;--line:#d8dee6;
---rail:#e8ecf1;--before:#94a0b0;--after:#2566cc;--mark:#c65a00;--worse:#b3261e}
+--rail:#e8ecf1;--before:#94a0b0;--step:#8fb3e6;--after:#2566cc;--mark:#c65a00;--worse:#b3261e}
 @media (prefers-color-scheme:dark){:root{--ink:#e4e9f0;--soft:#9dabbc;--paper:#11151b;--panel:#191f28;--line:#323c49;
---rail:#252d38;--before:#76849a;--after:#6aa5ff;--mark:#ffa347;--worse:#ff8a80}}
+--rail:#252d38;--before:#76849a;--step:#4a6fa8;--after:#6aa5ff;--mark:#ffa347;--worse:#ff8a80}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.55 system-ui,"Segoe UI","DejaVu Sans",sans-serif}
@@ -44,7 +44,7 @@ td.bar svg{vertical-align:middle}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(280px,1fr));gap:1.5rem;align-items:start}
 .key{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin:0 .3em 0 .9em;vertical-align:-.05em}
 .key:first-child{margin-left:0}
-.key.before{background:var(--before)}.key.after{background:var(--after)}
+.key.before{background:var(--before)}.key.after{background:var(--after)}.key.step{background:var(--step)}
 .key.mark{background:var(--mark);width:3px}
 .key.any{background:repeating-linear-gradient(var(--mark) 0 3px,transparent 3px 5px);width:3px}
 .worse{color:var(--worse)}
@@ -55,6 +55,7 @@ svg .soft{fill:var(--soft);font-size:10.5px}
 svg .rail{fill:var(--rail)}
 svg .before{fill:var(--before)}
 svg .after{fill:var(--after)}
+svg .step{fill:var(--step)}
 svg .grid{stroke:var(--line);stroke-width:1}
 svg .link{stroke:var(--after);stroke-width:2;opacity:.55}
 svg .link.worse{stroke:var(--worse)}
@@ -62,7 +63,7 @@ svg .mark{stroke:var(--mark);stroke-width:2}
 svg .any{stroke-dasharray:3 2}
 @media print{
 :root{color-scheme:light;--ink:#000;--soft:#444;--paper:#fff;--panel:#fff;--line:#bbb;--rail:#eee;--before:#94a0b0;
---after:#2566cc;--mark:#c65a00;--worse:#b3261e}
+--step:#8fb3e6;--after:#2566cc;--mark:#c65a00;--worse:#b3261e}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}
 html{font-size:9.5pt}body{font-size:1rem}main{max-width:none;padding:0}
 h2{margin-top:1.6rem}h2,h3,.legend{break-after:avoid}.card,.panels svg,tr,figure{break-inside:avoid}

@@ -50,6 +50,54 @@ std::string namesListed(const std::vector<std::string>& names) {
     return out;
 }
 
+/// Mean measured SQNR after each step, over the sites that have it.
+std::vector<std::string> wayThere(const Report& report) {
+    double plain = 0, aligned = 0, mixed = 0, after = 0, count = 0;
+    for (const SiteReport& site : report.sites) {
+        if (!site.aligned) continue;
+        plain += site.before.measured;
+        aligned += site.aligned->measured;
+        mixed += (site.mixed ? *site.mixed : site.after).measured;
+        after += site.after.measured;
+        ++count;
+    }
+    if (count == 0) return {};
+    std::string out = "Step by step, on average: " + decibelText(plain / count) + " dB plain, " +
+                      decibelText(aligned / count) + " dB aligned, " + decibelText(mixed / count) + " dB mixed";
+    if (std::fabs(after - mixed) > 0) out += ", " + decibelText(after / count) + " dB as rounded in the end";
+    return {out + "."};
+}
+
+/// One sentence for each step after which the site measured worse than before it.
+std::vector<std::string> stepSentences(const SiteReport& site) {
+    std::vector<std::string> out;
+    const SiteQuality* last = &site.before;
+    const auto step = [&](const SiteQuality& next, const std::string& name) {
+        if (next.measured < last->measured - kNoticeable)
+            out.push_back(name + " did not help here: measured SQNR went " + fromTo(last->measured, next.measured) +
+                          ".");
+        last = &next;
+    };
+    if (site.aligned) step(*site.aligned, "Alignment by itself");
+    if (site.mixed) step(*site.mixed, "The mix");
+    if (site.mixed)
+        step(site.after, "Rounding by " + site.rounding);
+    else if (site.aligned)
+        step(site.after, "The mix");
+    return out;
+}
+
+std::string permutationSentence(const SiteReport& site) {
+    const double before = *std::max_element(site.massBefore.begin(), site.massBefore.end()),
+                 after = *std::max_element(site.massAfter.begin(), site.massAfter.end());
+    std::string out = "Permutation (" + site.permutation + "): the fullest block held " + figure(before, 2) +
+                      " times the mass of the mean block before, " + figure(after, 2) + " times after" +
+                      (after < before ? "" : ", so it did not help to even them out");
+    if (site.attainableNatural)
+        out += "; the best alignment of such blocks went " + fromTo(*site.attainableNatural, site.attainableBlock);
+    return out + ".";
+}
+
 }  // namespace
 
 std::string grouped(uint64_t number) {
@@ -131,6 +179,7 @@ std::vector<std::string> summarySentences(const Report& report) {
                   " dB, concentration of the weights by " +
                   gain(means.after.concentrationW - means.before.concentrationW) + " dB, alignment by " +
                   gain(means.after.alignment - means.before.alignment) + " dB.");
+    for (const std::string& sentence : wayThere(report)) out.push_back(sentence);
     if (!worse.empty()) out.push_back("It did not help, and measured SQNR fell, at: " + namesListed(worse) + ".");
     const auto weakest =
         std::min_element(report.sites.begin(), report.sites.end(),
@@ -182,6 +231,11 @@ std::vector<std::string> siteSentences(const SiteReport& site) {
     if (fell(&SiteQuality::measured) && !said)
         out.push_back("Did not help here: measured SQNR fell " + fromTo(site.before.measured, site.after.measured) +
                       ".");
+    for (const std::string& sentence : stepSentences(site)) out.push_back(sentence);
+    if (site.limitBits)
+        out.push_back(figure(site.bitsPerWeight, 2) + " bits a weight on disk, where " + figure(*site.limitBits, 2) +
+                      " is the limit for this error: " + figure(site.bitsPerWeight - *site.limitBits, 2) +
+                      " above it, side information included.");
     if (fell(&SiteQuality::alignment))
         out.push_back("Alignment fell " + fromTo(site.before.alignment, site.after.alignment) + ".");
     if (fell(&SiteQuality::concentrationX))
@@ -190,11 +244,7 @@ std::vector<std::string> siteSentences(const SiteReport& site) {
     if (fell(&SiteQuality::concentrationW))
         out.push_back("The weights are less concentrated than before, by " +
                       figure(site.before.concentrationW - site.after.concentrationW) + " dB.");
-    if (site.permutation != "none")
-        out.push_back(
-            "Permutation (" + site.permutation + "): the fullest block held " + figure(site.heaviestBlockBefore, 2) +
-            " times the mass of the mean block before, " + figure(site.heaviestBlockAfter, 2) + " times after" +
-            (site.heaviestBlockAfter < site.heaviestBlockBefore ? "." : ": it did not help to even them out."));
+    if (!site.massBefore.empty()) out.push_back(permutationSentence(site));
     out.insert(out.end(), site.notes.begin(), site.notes.end());
     return out;
 }

@@ -1,5 +1,6 @@
 #include "calibrate/site_rounding.h"
 
+#include "calibrate/descent.h"
 #include "calibrate/gptq.h"
 #include "calibrate/rounding.h"
 
@@ -18,6 +19,14 @@ using format::QuantisedMatrix;
 /// Scales of GPTQ as multiples of the searched ones: its targets have a wider spread than the weights themselves, but
 /// errors of clipping are passed on as well.
 constexpr std::array<float, 4> kScaleFactors = {0.86f, 0.93f, 1.07f, 1.15f};
+
+/// Of the Hessian, relative to its mean diagonal. Codes of 4-bit activations add about this much noise to each input
+/// that the moments of the stream, taken before the site's own quantiser, do not show.
+constexpr double kDamping = 0.1;
+/// How far targets follow the drift. The whole correction is the least-squares answer, which also shrinks the weights
+/// by what noise there is in the inputs; text that did not calibrate is served better half of the way.
+constexpr double kDriftShare = 0.5;
+constexpr int kSweeps = 8;
 
 std::vector<float> diagonalShares(const MatrixD& hessian) {
     const double largest = hessian.diagonal().maxCoeff();
@@ -74,17 +83,30 @@ QuantisedMatrix roundGptq(const CalibrateOptions& options, const Matrix& w, cons
 
 }  // namespace
 
-Matrix driftCorrected(const Matrix& w, const InputMoments& moments, double relativeDamping, int threads) {
-    if (moments.drift.size() == 0) return w;
-    MatrixD factor = moments.hessian;
-    dampedCholesky(factor, relativeDamping, threads);
+Matrix driftCorrected(const Matrix& w, const MatrixD& drift, const MatrixD& factor, double share, int threads) {
+    if (drift.size() == 0) return w;
     const MatrixD weights = w.cast<double>();
-    MatrixD change = product(weights, moments.drift, threads);
+    MatrixD change = product(weights, drift, threads);
     solveRightTransposed(factor, change, threads);
     solveRight(factor, change, threads);
-    change += weights;
+    change = weights + share * change;
     return change.allFinite() ? Matrix(change.cast<float>()) : w;
 }
+
+namespace {
+
+std::vector<Matrix> targetsOf(const std::vector<Matrix>& transformed, const InputMoments& moments, double damping,
+                              int threads) {
+    if (moments.drift.size() == 0) return transformed;
+    MatrixD lower = moments.hessian;
+    dampedCholesky(lower, damping, threads);
+    std::vector<Matrix> targets;
+    for (const Matrix& w : transformed)
+        targets.push_back(driftCorrected(w, moments.drift, lower, kDriftShare, threads));
+    return targets;
+}
+
+}  // namespace
 
 std::vector<QuantisedMatrix> roundSite(const CalibrateOptions& options, const std::vector<Matrix>& transformed,
                                        const std::vector<float>& energy, const InputMoments& moments, int threads,
@@ -98,6 +120,8 @@ std::vector<QuantisedMatrix> roundSite(const CalibrateOptions& options, const st
     GptqOptions gptqOptions;
     gptqOptions.actOrder = options.actOrder;
     gptqOptions.threads = threads;
+    gptqOptions.damping = kDamping;
+    const std::vector<Matrix> targets = targetsOf(transformed, moments, gptqOptions.damping, threads);
     const GptqFactor factor = gptqFactor(moments.hessian, gptqOptions);
     if (factor.factor.damping.attempts > 1)
         notes.push_back("GPTQ: the Hessian needed damping " + std::to_string(factor.factor.damping.attempts - 1) +
@@ -105,9 +129,9 @@ std::vector<QuantisedMatrix> roundSite(const CalibrateOptions& options, const st
     if (!factor.deadColumns.empty())
         notes.push_back("GPTQ: " + std::to_string(factor.deadColumns.size()) + " inputs were never other than zero");
     const std::vector<float> shares = diagonalShares(moments.hessian);
-    for (const Matrix& w : transformed) {
-        const Matrix target = driftCorrected(w, moments, gptqOptions.damping, threads);
+    for (const Matrix& target : targets) {
         codes.push_back(roundGptq(options, target, factor, shares, gptqOptions, threads));
+        improveCodes(target, moments.hessian, factor.factor.damping.added, codes.back(), kSweeps, threads);
     }
     return codes;
 }

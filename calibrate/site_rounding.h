@@ -16,9 +16,10 @@ struct InputMoments {
     MatrixD drift;    ///< (x - x^) x^^T [K, K]; or empty
 };
 
-/// W + W drift (hessian + damping)^-1: the weights whose outputs on x^ come nearest to those of W on x, in the
-/// least-squares sense. [N, K]
-Matrix driftCorrected(const Matrix& w, const InputMoments& moments, double relativeDamping, int threads);
+/// W + share W drift (L L^T)^-1, [N, K], with L the lower Cholesky factor of the damped Hessian: with share 1 the
+/// weights whose outputs on x^ come nearest to those of W on x, in the least-squares sense. W itself for an empty
+/// drift.
+Matrix driftCorrected(const Matrix& w, const MatrixD& drift, const MatrixD& factor, double share, int threads);
 
 /// Codes of all linears of a site, given as W T^-1. `energy` [K] is the relative mean square of x per channel
 /// (nearest). `moments` counts only beyond nearest. What had to be done about degenerate input is added to `notes`.

@@ -2,6 +2,7 @@
 
 #include "calibrate/coded_site.h"
 #include "calibrate/plan.h"
+#include "calibrate/site_steps.h"
 #include "calibrate/sqnr.h"
 
 #include "format/half.h"
@@ -96,10 +97,21 @@ Site SiteWork::quantise(const std::vector<Matrix>& transformed, const std::optio
     return site;
 }
 
-SiteQuality SiteWork::judgePlain() const {
+SiteQuality SiteWork::judgeNearest(const std::optional<format::Transform>& transform,
+                                   const std::vector<Matrix>& transformed) const {
     std::vector<std::string> none;
-    const std::vector<Matrix> plain = plainWeights(floats_);
-    return judgeSite(quantise(plain, std::nullopt, {}, Rounding::Nearest, none), floats_.linears, plain, inputs_.rows);
+    return judgeSite(quantise(transformed, transform, {}, Rounding::Nearest, none), floats_.linears, transformed,
+                     inputs_.rows);
+}
+
+void SiteWork::judgeSteps(const std::vector<Matrix>& transformed, SiteReport& report) const {
+    if (!transform_.stored) return;
+    if (options_.rounding != Rounding::Nearest) report.mixed = judgeNearest(transform_.stored, transformed);
+    const std::optional<format::Transform> alone = alignmentAlone(*transform_.stored, threads_);
+    if (!alone) return;
+    std::vector<Matrix> aligned;
+    for (const Linear& linear : floats_.linears) aligned.push_back(transformWeights(*alone, linear.weight, threads_));
+    report.aligned = judgeNearest(alone, aligned);
 }
 
 void SiteWork::keepEightBits(const std::vector<Matrix>& transformed, const InputMoments& moments, Site& quantised,
@@ -121,6 +133,7 @@ void SiteWork::roundWhole(const InputMoments& moments, Site& quantised, SiteRepo
         for (Matrix& weight : transformed) weight = transformWeights(*transform_.stored, weight, threads_);
     quantised = quantise(transformed, transform_.stored, moments, options_.rounding, report.notes);
     report.after = judgeSite(quantised, floats_.linears, transformed, inputs_.rows);
+    judgeSteps(transformed, report);
     keepEightBits(transformed, moments, quantised, report);
     if (transform_.stored && report.after.measured < report.before.measured)
         report.notes.push_back("the transform did not help here: measured SQNR fell");
@@ -141,6 +154,7 @@ void SiteWork::roundCoded(const InputMoments& moments, Site& quantised, SiteRepo
     }
     report.after = judgeSite(quantised, floats_.linears, transformed, inputs_.rows);
     report.bitsPerWeight = coded.bitsPerWeight;
+    report.limitBits = coded.limitBits;
 }
 
 SiteReport SiteWork::finish(const InputMoments& moments, Site& quantised) {
@@ -148,7 +162,7 @@ SiteReport SiteWork::finish(const InputMoments& moments, Site& quantised) {
     report.inputs = static_cast<int>(inputs_.moments.width());
     for (const Linear& linear : floats_.linears) report.outputs += static_cast<int>(linear.outputs());
     report.notes = transform_.notes;
-    report.before = judgePlain();
+    report.before = judgeNearest(std::nullopt, plainWeights(floats_));
     if (options_.rounding == Rounding::WaterSic)
         roundCoded(moments, quantised, report);
     else

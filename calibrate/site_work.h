@@ -20,7 +20,10 @@ class SiteWork {
 
   private:
     SiteTransform buildTransform() const;
-    SiteQuality judgePlain() const;
+    /// Rounded to nearest behind a transform, or none: what a step is worth by itself.
+    SiteQuality judgeNearest(const std::optional<format::Transform>& transform,
+                             const std::vector<Matrix>& transformed) const;
+    void judgeSteps(const std::vector<Matrix>& transformed, SiteReport& report) const;
     Site quantise(const std::vector<Matrix>& transformed, const std::optional<format::Transform>& transform,
                   const InputMoments& moments, Rounding rounding, std::vector<std::string>& notes) const;
     void roundWhole(const InputMoments& moments, Site& quantised, SiteReport& report);

@@ -273,14 +273,14 @@ void finish(const MatrixD& weights, const MatrixD& hessian, const ColumnOrder& o
     if (options.rescale && weights.size() > 0) {
         MatrixD rounded = pass.codes.cast<double>();
         rounded.array().colwise() *= pass.scales.array();
-        constexpr int kMaxRounds = 8;
-        const Rescaled rescaled = rescale(weights, rounded, hessian, 3e-4, kMaxRounds, threads);
+        // The first round finds nearly all there is; a second pays where that was much.
+        constexpr int kMaxRounds = 4;
+        constexpr double kWorthARound = 0.01;
+        const Rescaled rescaled = rescale(weights, rounded, hessian, kWorthARound, kMaxRounds, threads);
         result.rescaleRounds = rescaled.rounds;
         pass.scales.array() *= rescaled.columns.array();
         rowScales = rescaled.rows;
-        rounded.array().colwise() *= rescaled.columns.array();
-        rounded.array().rowwise() *= rowScales.transpose().array();
-        result.outputError = outputError(weights, rounded, hessian, threads) / count;
+        result.outputError = rescaled.error / count;
     }
     Eigen::VectorXd columnScales = Eigen::VectorXd::Zero(result.codes.cols());
     for (size_t p = 0; p < order.size(); ++p) columnScales[order[p]] = pass.scales[static_cast<Index>(p)];

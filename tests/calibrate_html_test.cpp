@@ -103,6 +103,36 @@ TEST_CASE("report page: says plainly where a step did not help, once") {
     CHECK(holds(htmlReport(report, "m", nullptr, ""), "No site has a transform"));
 }
 
+TEST_CASE("report page: each step, the masses of blocks and the rate limit; a step that did not help is named") {
+    Report report = someReport();
+    SiteReport& site = report.sites[0];
+    site.rounding = "gptq";
+    site.aligned = SiteQuality{2, 7, -23, 10, 8};
+    site.mixed = SiteQuality{8, 9, -23, 15, 15.5};
+    site.permutation = "cat";
+    site.massBefore = {0.5f, 2.25f, 0.25f};
+    site.massAfter = {1.0f, 1.25f, 0.75f};
+    site.attainableNatural = -23.5;
+    site.bitsPerWeight = 2.51;
+    site.limitBits = 2.25;
+    // Through the file: what the page shows is what the figures on disk say.
+    const std::string page = htmlReport(reportFromJson(toJson(report), "test"), "m", nullptr, "");
+    CHECK(wellFormed(page));
+    for (const char* text :
+         {"Step by step, on average: 9.5 dB plain, 8.0 dB aligned, 15.5 dB mixed, 16.8 dB as rounded in the end.",
+          "Alignment by itself did not help here: measured SQNR went from 9.5 to 8.0 dB.",
+          "the fullest block held 2.25 times the mass of the mean block before, 1.25 times after; the best alignment "
+          "of "
+          "such blocks went from \u221223.5 to \u221222.5 dB.",
+          "2.51 bits a weight on disk, where 2.25 is the limit for this error: 0.26 above it", "Mass of blocks",
+          ">aligned<", ">mixed<", ">gptq<"})
+        CHECK_MESSAGE(holds(page, text), text);
+    CHECK(!holds(page, "The mix did not help"));
+    site.mixed->measured = 7;
+    CHECK(holds(htmlReport(report, "m", nullptr, ""),
+                "The mix did not help here: measured SQNR went from 8.0 to 7.0 dB."));
+}
+
 TEST_CASE("report page: names from outside stay text, odd numbers stay drawings") {
     Report report = someReport();
     const std::string evil = "<script>alert('x')</script>&\"\x01";

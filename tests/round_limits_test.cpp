@@ -1,4 +1,5 @@
 // Information theory as a yardstick: Gaussian weights, known covariances, rates against waterfilling.
+#include "calibrate/rate_limit.h"
 #include "calibrate/gptq.h"
 #include "calibrate/watersic.h"
 
@@ -194,6 +195,26 @@ TEST_CASE("the column models cost within 0.02 bit of the columns' own entropy") 
         MESSAGE(rate << " bits: models cost " << excess << " bit more than the columns' entropies");
         CHECK(excess <= 0.02);
     }
+}
+
+TEST_CASE("the report's rate limit is waterfilling, over eigenvalues and over rows of different variance") {
+    Rng rng(31);
+    for (const NamedCovariance& covariance : covariances(rng, 48)) {
+        CAPTURE(covariance.name);
+        const Eigen::VectorXd spectrum = symmetricEigenvalues(covariance.matrix), ones = Eigen::VectorXd::Ones(10);
+        for (const double share : {1e-4, 0.01, 0.3, 0.9}) {
+            const double distortion = share * spectrum.mean();
+            CHECK(rateLimit(ones, spectrum, distortion) ==
+                  doctest::Approx(limitRate(covariance.matrix, distortion)).epsilon(1e-6));
+        }
+        CHECK(rateLimit(ones, spectrum, 1.01 * spectrum.mean()) == 0);
+        // A row four times as wide costs two bits more where every component is above the water: one in the mean of two.
+        const double low = 1e-3 * spectrum.minCoeff();
+        Eigen::VectorXd uneven(2);
+        uneven << 1, 16;
+        CHECK(rateLimit(uneven, spectrum, low) == doctest::Approx(rateLimit(ones, spectrum, low) + 1).epsilon(1e-6));
+    }
+    CHECK(rateLimit(Eigen::VectorXd::Zero(3), Eigen::VectorXd::Ones(3), 0.1) == 0);
 }
 
 }  // namespace
