@@ -76,6 +76,7 @@ uint64_t writeModel(const fs::path& file, const OutputParts& parts, const std::f
     for (const format::TensorView* tensor : tensors) {
         check();
         writer.write(tensor->name, tensor->bytes);
+        format::forgetPages(tensor->bytes);
     }
     writer.finish();
     return static_cast<uint64_t>(fs::file_size(file));

@@ -2,6 +2,8 @@
 
 #include "calibrate/parallel.h"
 
+#include "format/mapped_file.h"
+
 #include "base/error.h"
 
 #include <algorithm>
@@ -29,6 +31,7 @@ Matrix readMatrix(const format::TensorStore& store, std::string_view name, uint6
     format::requireFinite(tensor);
     Matrix matrix(static_cast<Eigen::Index>(rows), static_cast<Eigen::Index>(columns));
     format::toFloat(tensor, std::span<float>(matrix.data(), static_cast<size_t>(matrix.size())));
+    format::forgetPages(tensor.bytes);
     return matrix;
 }
 
@@ -212,12 +215,14 @@ Matrix Decoder::forward(std::span<const int32_t> tokens) const {
 }
 
 std::vector<Matrix> hiddenStates(const Decoder& decoder, std::span<const Sequence> sequences, int threads,
-                                 const std::atomic<bool>* stop, const std::function<void()>& afterLayer) {
+                                 const std::atomic<bool>* stop, const std::function<void()>& afterLayer,
+                                 const std::function<void(Layer&)>& prepare) {
     const SerialBlas serial;
     std::vector<Matrix> hidden(sequences.size());
     for (size_t i = 0; i < sequences.size(); ++i) hidden[i] = decoder.embed(sequences[i]);
     for (int l = 0; l < decoder.config().layers; ++l) {
-        const Layer layer = decoder.layer(l);
+        Layer layer = decoder.layer(l);
+        if (prepare) prepare(layer);
         parallelFor(hidden.size(), threads, [&](size_t i) {
             if (stop != nullptr && *stop) throw Error(Result::Cancelled, "stopped on request");
             decoder.run(layer, hidden[i]);

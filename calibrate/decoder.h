@@ -78,8 +78,9 @@ class Decoder {
 };
 
 /// Hidden states after the last layer of each sequence, layer by layer: one layer in memory, sequences over threads.
-/// `stop` set to true ends it with Error(Cancelled).
+/// `stop` set to true ends it with Error(Cancelled); `prepare` may change a layer before it is used.
 std::vector<Matrix> hiddenStates(const Decoder& decoder, std::span<const Sequence> sequences, int threads,
-                                 const std::atomic<bool>* stop = nullptr, const std::function<void()>& afterLayer = {});
+                                 const std::atomic<bool>* stop = nullptr, const std::function<void()>& afterLayer = {},
+                                 const std::function<void(Layer&)>& prepare = {});
 
 }  // namespace vulcat::calibrate

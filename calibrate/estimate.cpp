@@ -19,6 +19,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <fstream>
 
 namespace vulcat::calibrate {
 
@@ -96,9 +97,18 @@ uint64_t roundingBytes(const CalibrateOptions& options, const SiteSize& size, ui
     return 4 * square + (2 * 8 + 4 + 8) * size.inputs * size.widest + threads * piece;
 }
 
-/// The resident peak: what lives through the run, plus the larger of the two phases of a layer.
+/// What this process holds already: program, libraries, tokenizer, texts. The run will hold the same.
+uint64_t residentBytes() {
+    constexpr uint64_t kElsewhere = uint64_t{16} << 20, kPage = 4096;
+    std::ifstream file("/proc/self/statm");
+    uint64_t pages = 0, resident = 0;
+    return file >> pages >> resident ? resident * kPage : kElsewhere;
+}
+
+/// The resident peak: what lives through the run, plus the largest of the two phases of a layer and of the passes over
+/// the files, which keep one tensor's pages.
 uint64_t peakBytes(const CalibrateOptions& options, const format::ModelConfig& config, uint64_t tokens,
-                   uint64_t longest, uint64_t threads) {
+                   uint64_t longest, uint64_t largestTensor, uint64_t threads) {
     const auto d = static_cast<uint64_t>(config.hiddenSize);
     const uint64_t rows = std::min(tokens, kKeptRows);
     uint64_t weights = 0, moments = 0, kept = 0, sitePhase = 0, activations = 4 * d;
@@ -120,12 +130,13 @@ uint64_t peakBytes(const CalibrateOptions& options, const format::ModelConfig& c
     }
     const uint64_t scores = 64 * longest;  // of one tile of queries
     const uint64_t observePhase = threads * (4 * (longest * activations + scores) + moments);
-    constexpr uint64_t kProgram = uint64_t{48} << 20;  // tokenizer, libraries, BLAS buffers
+    const uint64_t program = residentBytes() + threads * (uint64_t{4} << 20);  // and buffers of the BLAS
     // Hidden states: the float stream; beyond nearest the quantised one too, the float stream led ahead of both, and
     // inputs of the site o in both.
     const uint64_t attention = 2 * sizeOf(config, SiteKind::O).inputs;
     const uint64_t states = heedsStream(options) ? 3 * d + attention : d;
-    return kProgram + 4 * tokens * states + weights + moments + kept + std::max(observePhase, sitePhase);
+    return program +
+           std::max(largestTensor, 4 * tokens * states + weights + moments + kept + std::max(observePhase, sitePhase));
 }
 
 double secondsOf(const std::function<void()>& work) {
@@ -215,9 +226,11 @@ Estimate estimate(const CalibrateOptions& options) {
     const uint64_t kept = modelBytes(options.modelDir) - (options.weightBits == 16 ? 0 : linearBytes(config, store));
     result.outputBytes = kept + layers;
     result.diskBytes = result.outputBytes + layers;
-    result.peakBytes = options.weightBits == 16
-                           ? uint64_t{48} << 20
-                           : peakBytes(options, config, result.tokens, longest, static_cast<uint64_t>(threads));
+    uint64_t largest = 0;
+    for (const format::TensorView& tensor : store.tensors()) largest = std::max<uint64_t>(largest, tensor.bytes.size());
+    result.peakBytes = options.weightBits == 16 ? residentBytes() + largest
+                                                : peakBytes(options, config, result.tokens, longest, largest,
+                                                            static_cast<uint64_t>(threads));
     std::error_code status;
     fs::path place = fs::absolute(WorkFolder::pathFor(options.outDir), status);
     while (!fs::exists(place, status) && place.has_relative_path()) place = place.parent_path();

@@ -8,7 +8,7 @@
 namespace vulcat::calibrate {
 
 struct Estimate {
-    uint64_t peakBytes = 0;      ///< resident memory at the worst moment, memory-mapped files not counted
+    uint64_t peakBytes = 0;      ///< resident memory at the worst moment
     uint64_t outputBytes = 0;    ///< size of the finished folder
     uint64_t diskBytes = 0;      ///< free space needed while working (layers and the joined file exist side by side)
     uint64_t freeDiskBytes = 0;  ///< free now where the output goes

@@ -68,6 +68,10 @@ void MappedFile::checkUnchanged() const {
     }
 }
 
+void forgetPages(std::span<const std::byte> bytes) noexcept {
+    SystemFile::forget(bytes);
+}
+
 std::string readTextFile(const std::filesystem::path& path, size_t limitBytes) {
     const MappedFile file(path);
     if (file.sizeBytes() > limitBytes) {

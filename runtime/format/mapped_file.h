@@ -38,6 +38,10 @@ class MappedFile {
     size_t size_ = 0;
 };
 
+/// Tells the system that a part of a mapped file was read to its end: its pages need not stay in memory. What is read
+/// again comes back. Only for bytes of a MappedFile.
+void forgetPages(std::span<const std::byte> bytes) noexcept;
+
 /// The whole file as text. Errors: InvalidFile when it is missing or larger than `limitBytes`.
 std::string readTextFile(const std::filesystem::path& path, size_t limitBytes);
 

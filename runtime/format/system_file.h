@@ -29,6 +29,8 @@ class SystemFile {
     /// Maps the first `sizeBytes` > 0 bytes for reading; the mapping outlives the file object, until unmap().
     const std::byte* map(size_t sizeBytes, std::error_code& error) const;
     static void unmap(const std::byte* data, size_t sizeBytes) noexcept;
+    /// Takes the whole pages of a mapped range out of memory; reading them again brings them back.
+    static void forget(std::span<const std::byte> range) noexcept;
     /// Writes all the bytes; what lies between the file's end and `offset` reads as zero.
     void writeAt(uint64_t offset, std::span<const std::byte> bytes, std::error_code& error);
     /// Waits until the disk has what was written.

@@ -75,6 +75,13 @@ void SystemFile::unmap(const std::byte* data, size_t sizeBytes) noexcept {
     if (data != nullptr) ::munmap(const_cast<std::byte*>(data), sizeBytes);
 }
 
+void SystemFile::forget(std::span<const std::byte> range) noexcept {
+    const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+    const auto begin = reinterpret_cast<uintptr_t>(range.data()), end = begin + range.size();
+    const uintptr_t first = (begin + page - 1) / page * page, last = end / page * page;
+    if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+}
+
 void SystemFile::writeAt(uint64_t offset, std::span<const std::byte> bytes, std::error_code& error) {
     if (offset > static_cast<uint64_t>(std::numeric_limits<off_t>::max()) - bytes.size()) {
         error = std::make_error_code(std::errc::file_too_large);

@@ -79,6 +79,11 @@ void SystemFile::unmap(const std::byte* data, size_t) noexcept {
     if (data != nullptr) ::UnmapViewOfFile(data);
 }
 
+void SystemFile::forget(std::span<const std::byte> range) noexcept {
+    // Unlocking what is not locked takes it out of the working set.
+    if (!range.empty()) ::VirtualUnlock(const_cast<std::byte*>(range.data()), range.size());
+}
+
 void SystemFile::writeAt(uint64_t offset, std::span<const std::byte> bytes, std::error_code& error) {
     constexpr size_t kMostBytes = size_t{1} << 30;  // the count of WriteFile has 32 bits
     while (!bytes.empty()) {
