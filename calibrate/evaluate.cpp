@@ -115,7 +115,7 @@ EvaluationResult evaluate(const EvaluateOptions& options, const Progress& progre
     ProgressMeter meter(progress, static_cast<uint64_t>(layers) + 1);
     meter.stage("model");
     const auto step = [&] { meter.advance(1); };
-    std::vector<Matrix> hidden = hiddenStates(model, sequences, threads, options.stop, step);
+    std::vector<Matrix> hidden = hiddenStates(model, sequences, threads, options.stop, step, options.prepare);
     std::vector<Matrix> baseHidden;
     if (base) {
         meter.stage("base model");

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -48,10 +49,14 @@ class Evaluation {
     uint64_t sameTop_ = 0;
 };
 
+struct Layer;
+
 struct EvaluateOptions {
     std::filesystem::path modelDir;                ///< float or baked
     std::optional<std::filesystem::path> baseDir;  ///< must have the same vocabulary size
     TextOptions texts;
+    /// Called on each layer of the model (not of the base) before it is used, to try what no folder holds.
+    std::function<void(Layer&)> prepare = {};
     int threads = 0;
     const std::atomic<bool>* stop = nullptr;
 };

@@ -129,13 +129,21 @@ std::vector<Matrix> apply(const Site& site, const Matrix& x) {
         rows = format::quantiseRows({input.data(), static_cast<size_t>(input.size())},
                                     static_cast<uint64_t>(input.rows()), static_cast<uint64_t>(input.cols()), format);
     }
+    std::optional<Matrix> rounded;  // for float weights behind a quantiser
+    if (rows && std::any_of(site.linears.begin(), site.linears.end(), [](const Linear& l) { return !l.codes; })) {
+        rounded.emplace(input.rows(), input.cols());
+        for (size_t m = 0; m < rows->rows; ++m)
+            format::dequantiseRow(rows->headers[m], std::span(rows->codes).subspan(m * rows->columns, rows->columns),
+                                  {rounded->data() + m * rows->columns, static_cast<size_t>(rows->columns)});
+    }
     std::vector<Matrix> outputs;
     for (const Linear& linear : site.linears) {
         if (linear.codes && rows) {
             outputs.push_back(integerProduct(*linear.codes, *rows, linear.bias));
             continue;
         }
-        outputs.push_back(linear.codes ? weightOnlyProduct(linear, input) : multiplyTransposed(input, linear.weight));
+        outputs.push_back(linear.codes ? weightOnlyProduct(linear, input)
+                                       : multiplyTransposed(rounded ? *rounded : input, linear.weight));
         addBias(outputs.back(), linear.bias);
     }
     return outputs;
