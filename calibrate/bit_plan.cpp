@@ -24,7 +24,7 @@ Matrix someRows(const Matrix& x) {
     return rows;
 }
 
-double trialSqnr(const CalibrateOptions& options, const Site& floats, const std::vector<Matrix>& parts, int threads) {
+Matrix joined(const std::vector<Matrix>& parts) {
     Eigen::Index count = 0;
     for (const Matrix& part : parts) count += part.rows();
     Matrix rows(count, parts.front().cols());
@@ -33,6 +33,10 @@ double trialSqnr(const CalibrateOptions& options, const Site& floats, const std:
         rows.middleRows(first, part.rows()) = part;
         first += part.rows();
     }
+    return rows;
+}
+
+double trialSqnr(const CalibrateOptions& options, const Site& floats, const Matrix& rows, int threads) {
     Site site;
     site.transform = hadamardTransform(rows.cols()).stored;
     site.recipe = siteRecipe(options, site.transform);
@@ -55,20 +59,13 @@ double weightsOf(const Site& site) {
 
 }  // namespace
 
-std::vector<SiteBits> planBits(const CalibrateOptions& options, const Decoder& decoder,
-                               std::span<const Sequence> sequences, int threads) {
-    const size_t count = std::min(kTrialSequences, sequences.size());
-    std::vector<Matrix> hidden;
-    for (size_t s = 0; s < count; ++s) hidden.push_back(decoder.embed(sequences[s]));
+std::vector<SiteBits> planBits(const CalibrateOptions& options, const Decoder& decoder, const TrialRows& trialRows,
+                               int threads) {
     std::vector<SiteBits> plan;
     std::vector<double> weights;
     for (int l = 0; l < decoder.config().layers; ++l) {
         const Layer layer = decoder.layer(l);
-        std::vector<std::vector<Matrix>> rows(format::kSites.size(), std::vector<Matrix>(count));
-        parallelFor(count, threads, [&](size_t s) {
-            decoder.run(layer, hidden[s],
-                        [&](SiteKind kind, const Matrix& x) { rows[static_cast<size_t>(kind)][s] = someRows(x); });
-        });
+        const std::vector<Matrix> rows = trialRows(l, layer);
         for (SiteKind kind : format::kSites) {
             plan.push_back({4, trialSqnr(options, layer.site(kind), rows[static_cast<size_t>(kind)], threads)});
             weights.push_back(weightsOf(layer.site(kind)));
@@ -86,6 +83,30 @@ std::vector<SiteBits> planBits(const CalibrateOptions& options, const Decoder& d
         plan[site].weightBits = 8;
     }
     return plan;
+}
+
+TrialRows rowsOfTexts(const Decoder& decoder, std::span<const Sequence> sequences, int threads) {
+    const size_t count = std::min(kTrialSequences, sequences.size());
+    std::vector<Matrix> hidden;
+    for (size_t s = 0; s < count; ++s) hidden.push_back(decoder.embed(sequences[s]));
+    return [&decoder, threads, hidden = std::move(hidden)](int, const Layer& layer) mutable {
+        std::vector<std::vector<Matrix>> parts(format::kSites.size(), std::vector<Matrix>(hidden.size()));
+        parallelFor(hidden.size(), threads, [&](size_t s) {
+            decoder.run(layer, hidden[s],
+                        [&](SiteKind kind, const Matrix& x) { parts[static_cast<size_t>(kind)][s] = someRows(x); });
+        });
+        std::vector<Matrix> rows;
+        for (const std::vector<Matrix>& site : parts) rows.push_back(joined(site));
+        return rows;
+    };
+}
+
+TrialRows rowsOfStatistics(const StatisticsSource& statistics) {
+    return [&statistics](int index, const Layer&) {
+        std::vector<Matrix> rows;
+        for (SiteInputs& site : statistics.layer(index)) rows.push_back(std::move(site.rows));
+        return rows;
+    };
 }
 
 }  // namespace vulcat::calibrate

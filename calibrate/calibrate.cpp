@@ -285,7 +285,11 @@ Report Run::execute() {
     report.resumed = done > 0 || work_.outputComplete();
     if (!work_.outputComplete()) {
         if (options_.weightBits != 16 && done < layers) {
-            if (options_.targetBits) bits_ = planBits(options_, decoder_, sequences_, threads_);
+            if (options_.targetBits)
+                bits_ =
+                    planBits(options_, decoder_,
+                             statistics_ ? rowsOfStatistics(*statistics_) : rowsOfTexts(decoder_, sequences_, threads_),
+                             threads_);
             if (!statistics_) floats_.emplace(decoder_, observer_.own(sequences_));
             if (floats_ && heedsStream(options_)) quantised_.emplace(*floats_);
             for (layer_ = 0; layer_ < layers; ++layer_) {

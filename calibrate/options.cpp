@@ -80,8 +80,6 @@ void validate(const CalibrateOptions& options) {
             "target bits are 4 to 8, from 4-bit weights on");
     require(options.statistics.empty() || options.texts.files.empty(),
             "give texts or a file of statistics, not both");
-    require(options.statistics.empty() || !options.targetBits,
-            "a target of bits needs texts: sites are tried one by one, which a file of statistics does not allow");
     require(options.texts.samples >= 0, "the number of samples must not be negative");
     require(options.texts.seqLen >= 2, "the sequence length must be at least 2 tokens");
     require(options.threads >= 0, "the number of threads must not be negative");

@@ -7,12 +7,14 @@
 #include "calibrate/estimate.h"
 #include "calibrate/evaluate.h"
 #include "calibrate/hidden_order.h"
+#include "calibrate/site_work.h"
 
 #include "calibrate_workshop.h"
 #include "support/dense.h"
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <csignal>
 #include <numeric>
@@ -243,6 +245,36 @@ TEST_CASE("rounding: dead channels, constant inputs and rows of zeros are told a
     moments.hessian.setZero();  // nothing was seen at all
     CHECK(roundSite(options, weights, std::vector<float>(40, 1.0f), moments, 2, notes).size() == 2);
     CHECK(codeSite(linears, moments, 3, 2, notes).codes.size() == 2);
+}
+
+TEST_CASE("rounding: widths that have no Hadamard matrix, of one token and of many, keep their outputs") {
+    // 9728 = 512 * 19 and 172 = 4 * 43: no Hadamard matrix has the order of the odd part.
+    for (const auto& [width, tokens] :
+         {std::pair<Eigen::Index, Eigen::Index>{9728, 24}, {9728, 1}, {172, 40}, {172, 1}})
+        for (const TransformKind transform :
+             {TransformKind::Cat, TransformKind::Hadamard, TransformKind::BlockHadamard}) {
+            CAPTURE(width);
+            CAPTURE(tokens);
+            CAPTURE(nameOf(transform));
+            CalibrateOptions options;
+            options.transform = transform;
+            options.block = 64;
+            Site floats;
+            floats.linears.resize(1);
+            floats.linears[0].weight = Matrix::Random(6, width);
+            floats.linears[0].weight.row(2).setZero();
+            SiteInputs inputs{SecondMoments(width, 64), Matrix::Random(tokens, width)};
+            inputs.rows.col(7).setZero();
+            inputs.moments.add(inputs.rows);
+            SiteWork work(options, floats, inputs, 2);
+            Site quantised;
+            const SiteReport report = work.finish({}, quantised);
+            CHECK(report.after.measured > 10);
+            CHECK(std::isfinite(report.attainableBlock));
+            const Matrix y = apply(quantised, inputs.rows)[0];
+            CHECK(y.allFinite());
+            CHECK(y.col(2).cwiseAbs().maxCoeff() == 0);
+        }
 }
 
 TEST_CASE("estimate: what WaterSIC and mixed bits will write is foretold") {

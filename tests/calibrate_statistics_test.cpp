@@ -186,6 +186,13 @@ TEST_CASE("statistics: calibrating from a file gives the bytes of calibrating fr
     CHECK(test::readFile(shop.temp / "texts" / "model.safetensors") ==
           test::readFile(shop.temp / "file" / "model.safetensors"));
 
+    shop.options.targetBits = 6;  // sites are then tried on the rows that the file keeps
+    shop.out("target");
+    const Report target = calibrate::calibrate(shop.options);
+    CHECK(std::any_of(target.sites.begin(), target.sites.end(), [](const SiteReport& s) { return s.weightBits == 8; }));
+    CHECK(std::any_of(target.sites.begin(), target.sites.end(), [](const SiteReport& s) { return s.weightBits == 4; }));
+    shop.options.targetBits.reset();
+
     // GPTQ then takes the float stream's Hessian, and says so.
     shop.options.rounding = Rounding::Gptq;
     shop.out("gptq");
