@@ -180,7 +180,7 @@ Eigen::VectorXd errorsOfRows(const Matrix& w, const format::QuantisedMatrix& q, 
     const std::vector<float> values = q.dequantised();
     const MatrixD difference =
         w.cast<double>() - Eigen::Map<const Matrix>(values.data(), w.rows(), w.cols()).cast<double>();
-    return ((difference * h).array() * difference.array()).rowwise().sum();
+    return (product(difference, h, 1).array() * difference.array()).rowwise().sum();
 }
 
 TEST_CASE("coordinate descent behind GPTQ lowers every row's error or leaves it, and is the same for any threads") {
