@@ -131,12 +131,12 @@ uint64_t peakBytes(const CalibrateOptions& options, const format::ModelConfig& c
     const uint64_t scores = 64 * longest;  // of one tile of queries
     const uint64_t observePhase = threads * (4 * (longest * activations + scores) + moments);
     const uint64_t program = residentBytes() + threads * (uint64_t{4} << 20);  // and buffers of the BLAS
-    // Hidden states: the float stream; beyond nearest the quantised one too, the float stream led ahead of both, and
-    // inputs of the site o in both.
-    const uint64_t attention = 2 * sizeOf(config, SiteKind::O).inputs;
-    const uint64_t states = heedsStream(options) ? 3 * d + attention : d;
+    // Hidden states: the float stream; beyond nearest the quantised one too and the float stream led ahead of both.
+    // While sites are rounded both streams keep inputs of the site o as well.
+    const uint64_t states = 4 * tokens * (heedsStream(options) ? 3 * d : d);
+    const uint64_t attention = heedsStream(options) ? 8 * tokens * sizeOf(config, SiteKind::O).inputs : 0;
     return program +
-           std::max(largestTensor, 4 * tokens * states + weights + moments + kept + std::max(observePhase, sitePhase));
+           std::max(largestTensor, states + weights + moments + kept + std::max(observePhase, attention + sitePhase));
 }
 
 double secondsOf(const std::function<void()>& work) {
