@@ -126,17 +126,16 @@ uint64_t peakBytes(const CalibrateOptions& options, const format::ModelConfig& c
         // rows.
         const uint64_t site =
             4 * matrix + 2 * matrix + 4 * size.inputs * size.widest + sums + 4 * 4 * rows * size.outputs;
-        sitePhase = std::max(sitePhase, site + roundingBytes(options, size, threads));
+        // Beyond nearest both streams keep the inputs of the site o while it is rounded.
+        const uint64_t attention = heedsStream(options) && kind == SiteKind::O ? 8 * tokens * size.inputs : 0;
+        sitePhase = std::max(sitePhase, site + attention + roundingBytes(options, size, threads));
     }
     const uint64_t scores = 64 * longest;  // of one tile of queries
     const uint64_t observePhase = threads * (4 * (longest * activations + scores) + moments);
     const uint64_t program = residentBytes() + threads * (uint64_t{4} << 20);  // and buffers of the BLAS
     // Hidden states: the float stream; beyond nearest the quantised one too and the float stream led ahead of both.
-    // While sites are rounded both streams keep inputs of the site o as well.
     const uint64_t states = 4 * tokens * (heedsStream(options) ? 3 * d : d);
-    const uint64_t attention = heedsStream(options) ? 8 * tokens * sizeOf(config, SiteKind::O).inputs : 0;
-    return program +
-           std::max(largestTensor, states + weights + moments + kept + std::max(observePhase, attention + sitePhase));
+    return program + std::max(largestTensor, states + weights + moments + kept + std::max(observePhase, sitePhase));
 }
 
 double secondsOf(const std::function<void()>& work) {
