@@ -28,15 +28,6 @@
 #include <string>
 #include <vector>
 
-#ifdef __SANITIZE_ADDRESS__
-// The validation layer of 1.3.239 forgets what it keeps about a device or an instance whose creation fails below it. A
-// Vulkan object that we forget is reported by the layer itself and by the driver's own allocations.
-extern "C" __attribute__((visibility("default"))) const char* __lsan_default_suppressions();
-extern "C" const char* __lsan_default_suppressions() {
-    return "leak:libVkLayer_khronos_validation.so\n";
-}
-#endif
-
 namespace {
 
 struct FaultLayer {
@@ -55,13 +46,6 @@ struct FaultLayer {
         REQUIRE((arm != nullptr && count != nullptr && fired != nullptr && name != nullptr));
     }
 };
-
-/// Drivers keep a few allocations in their globals; LeakSanitizer sees that they are reachable only while they stay.
-void keepDriversLoaded() {
-    for (const char* library : {"libvulkan_lvp.so", "libvk_swiftshader.so", "libVkLayer_khronos_validation.so"}) {
-        dlopen(library, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
-    }
-}
 
 /// A model that is small in every way, with a tokenizer.
 struct TinyModel {
@@ -157,7 +141,6 @@ class Run {
         info.errorText = error_;
         info.errorTextSize = sizeof error_;
         const VulcatResult result = vulcatCreateContext(&info, &context_);
-        keepDriversLoaded();
         return result;
     }
 

@@ -4,21 +4,11 @@
 
 #include <doctest/doctest.h>
 
-#include <dlfcn.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <set>
-
-#ifdef __SANITIZE_ADDRESS__
-// The validation layer of 1.3.239 loses some of its own bookkeeping for each buffer. A Vulkan object that we forget is
-// reported by the layer itself, so nothing of ours hides behind this.
-extern "C" __attribute__((visibility("default"))) const char* __lsan_default_suppressions();
-extern "C" const char* __lsan_default_suppressions() {
-    return "leak:libVkLayer_khronos_validation.so\n";
-}
-#endif
 
 namespace vulcat::test {
 namespace {
@@ -41,14 +31,6 @@ const vk::DeviceInfo& selectedDevice(const vk::Instance& instance) {
     return devices[vk::chooseDevice(devices, wanted != nullptr ? wanted : "0").position];
 }
 
-/// Drivers and the validation layer keep a few allocations in their globals; LeakSanitizer sees that they are reachable
-/// only while the library stays.
-void keepDriversLoaded() {
-    for (const char* library : {"libvulkan_lvp.so", "libvk_swiftshader.so", "libVkLayer_khronos_validation.so"}) {
-        dlopen(library, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
-    }
-}
-
 /// Once a process and device: a log without the driver's name is worth little.
 void announce(const vk::DeviceInfo& info) {
     static std::set<std::string> seen;
@@ -63,7 +45,6 @@ void announce(const vk::DeviceInfo& info) {
 GpuFixture::GpuFixture(vk::DeviceOptions options, vk::InstanceOptions instanceOptions)
     : messages_(std::make_unique<std::vector<std::string>>()) {
     instance_ = std::make_unique<vk::Instance>(withValidation(std::move(instanceOptions), messages_.get()));
-    keepDriversLoaded();
     const vk::DeviceInfo& info = selectedDevice(*instance_);
     announce(info);
     device_ = std::make_unique<vk::Device>(*instance_, info, std::move(options));
