@@ -8,7 +8,7 @@ namespace vulcat::calibrate {
 namespace {
 
 constexpr double kCardWidth = 272;
-constexpr double kBarLeft = 42, kBarRight = 224;  // of a card; labels left of it, figures right of it
+constexpr double kBarLeft = 52, kBarRight = 224;  // of a card; labels left of it, figures right of it
 constexpr double kCardRow = 15, kCardBar = 10;
 
 /// The states of a site from plain to final, with their names on bars.
