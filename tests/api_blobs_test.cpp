@@ -4,6 +4,7 @@
 #include "vulcat.hpp"
 
 #include "model/step_costs.h"
+#include "support/shared_data.h"
 #include "support/api_struct.h"
 #include "support/rng.h"
 #include "vk/pipeline_cache.h"
@@ -41,7 +42,7 @@ void sign(Bytes& state) {
 
 struct Told {
     vulcat::Context context;
-    vulcat::Model model{context, VULCAT_STORY_MODEL};
+    vulcat::Model model{context, vulcat::test::storyModel().string()};
     vulcat::Session session{model, 8};
     Bytes state;
     std::vector<float> logits;
@@ -151,7 +152,7 @@ TEST_CASE("a context with damaged blobs says so and works") {
     Bytes cache, tuning;
     {
         vulcat::Context context;
-        vulcat::Model model(context, VULCAT_STORY_MODEL);
+        vulcat::Model model(context, vulcat::test::storyModel().string());
         cache = context.blob(VULCAT_BLOB_PIPELINE_CACHE);
         tuning = context.blob(VULCAT_BLOB_TUNING);
     }

@@ -12,6 +12,8 @@
 // VULCAT_TEST_MODEL     another model's folder instead of the bundled one
 #include "vulcat.hpp"
 
+#include "support/shared_data.h"
+
 #include <doctest/doctest.h>
 
 #include <chrono>
@@ -150,7 +152,7 @@ TEST_CASE("slices end within their budget and give the tokens of unsliced passes
     const char* other = std::getenv("VULCAT_TEST_MODEL");
     const size_t steps = longRun ? 1000 : 20;
     vulcat::Context context;
-    vulcat::Model model(context, other != nullptr ? other : VULCAT_STORY_MODEL);
+    vulcat::Model model(context, other != nullptr ? std::string(other) : vulcat::test::storyModel().string());
     vulcat::Session session(model, Storyteller::kContext);
     std::vector<int32_t> prompt = model.tokenize("Once upon a time, there was a little dog named Tim.", true);
     for (int32_t id = 5; longRun && prompt.size() < 48; ++id) prompt.push_back(id);
@@ -178,7 +180,7 @@ TEST_CASE("slices end within their budget and give the tokens of unsliced passes
 
 TEST_CASE("dispatches cut into single workgroups give the logits of whole ones") {
     vulcat::Context context;
-    vulcat::Model model(context, VULCAT_STORY_MODEL);
+    vulcat::Model model(context, vulcat::test::storyModel().string());
     vulcat::Session session(model, 64);
     std::vector<int32_t> prompt;
     for (int32_t id = 5; prompt.size() < 18; ++id) prompt.push_back(id);

@@ -15,7 +15,6 @@ if(TARGET vulcat_calibrate)
             calibrate_statistics_test.cpp calibrate_bake_test.cpp calibrate_rounding_test.cpp
     LIBS vulcat_calibrate DENSE)
   vulcat_test(NAME calibrate_stories_test SOURCES calibrate_stories_test.cpp LIBS vulcat_calibrate DENSE)
-  target_compile_definitions(calibrate_stories_test PRIVATE "VULCAT_STORY_MODEL=\"${PROJECT_SOURCE_DIR}/samples/story_model\"")
 endif()
 # Processes that share the work: skipped, and said so, where mpirun is not installed.
 if(TARGET vulcat_program AND TARGET vulcat_calibrate)

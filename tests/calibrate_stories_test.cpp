@@ -239,7 +239,7 @@ TEST_CASE("WaterSIC: fewer bits lose more, and the rate is kept") {
 }
 
 TEST_CASE("the bundled model: each step helps, the recipes recover their share, WaterSIC beats GPTQ at fewer bits") {
-    const fs::path model = VULCAT_STORY_MODEL;
+    const fs::path model = test::storyModel();
     Losses losses(model, model / "stories.txt", 96, 32);
     const auto nearest = [&](TransformKind transform, int activations) {
         return losses.of([&](CalibrateOptions& o) {
@@ -274,7 +274,7 @@ TEST_CASE("the bundled model: each step helps, the recipes recover their share, 
 }
 
 TEST_CASE("estimate: peak memory is foretold within 15 percent") {
-    const fs::path model = VULCAT_STORY_MODEL;
+    const fs::path model = test::storyModel();
     const test::TempFolder temp;
     for (const Rounding rounding : {Rounding::Nearest, Rounding::Gptq}) {
         CalibrateOptions options = recipe(model, temp / "out", model / "stories.txt");

@@ -13,8 +13,7 @@ vulcat_test(NAME fault_walk_test SOURCES fault_walk_test.cpp model_folder.cpp
   LIBS vulcat_api vulcat_format ${CMAKE_DL_LIBS} GPU)
 add_dependencies(fault_walk_test vulcat_fault_layer)
 target_include_directories(fault_walk_test SYSTEM PRIVATE "${VULCAT_VULKAN_INCLUDE}")
-target_compile_definitions(fault_walk_test PRIVATE "VULCAT_FAULT_LIBRARY=\"${FAULT_LIBRARY}\""
-  "VULCAT_STORY_MODEL=\"${PROJECT_SOURCE_DIR}/samples/story_model\"")
+target_compile_definitions(fault_walk_test PRIVATE "VULCAT_FAULT_LIBRARY=\"${FAULT_LIBRARY}\"")
 foreach(pair ${VULCAT_DRIVER_LIST})
   string(REPLACE "=" ";" parts "${pair}")
   list(GET parts 0 driver)

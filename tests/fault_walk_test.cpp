@@ -9,6 +9,7 @@
 
 #include "fault_layer/fault_layer.h"
 #include "model_folder.h"
+#include "support/shared_data.h"
 #include "support/api_struct.h"
 #include "support/hang_watch.h"
 #include "support/temp_folder.h"
@@ -59,7 +60,7 @@ struct TinyModel {
         recipe.transform = vulcat::test::RandomTransform::Blocks;
         vulcat::test::writeModelFolder(folder.path(), recipe);
         for (const char* file : {"tokenizer.json", "tokenizer_config.json"}) {
-            std::filesystem::copy_file(std::filesystem::path(VULCAT_STORY_MODEL) / file, folder.path() / file);
+            std::filesystem::copy_file(vulcat::test::storyModel() / file, folder.path() / file);
         }
     }
 };

@@ -22,9 +22,7 @@ set_source_files_properties(api_readme_example.cpp PROPERTIES COMPILE_OPTIONS "-
 vulcat_test(NAME api_host_test SOURCES api_host_test.cpp LIBS vulcat_api vulcat_format vulcat_test_gpu GPU)
 vulcat_test(NAME api_step_test SOURCES api_step_test.cpp LIBS vulcat_api GPU)
 vulcat_test(NAME api_blobs_test SOURCES api_blobs_test.cpp LIBS vulcat_api vulcat_model GPU)
-target_compile_definitions(api_blobs_test PRIVATE "VULCAT_STORY_MODEL=\"${PROJECT_SOURCE_DIR}/samples/story_model\"")
 vulcat_test(NAME api_slices_test SOURCES api_slices_test.cpp LIBS vulcat_api GPU)
-target_compile_definitions(api_slices_test PRIVATE "VULCAT_STORY_MODEL=\"${PROJECT_SOURCE_DIR}/samples/story_model\"")
 
 # All software drivers in one process: contexts choose among them.
 vulcat_test(NAME api_contexts_test SOURCES api_contexts_test.cpp LIBS vulcat_api ${CMAKE_DL_LIBS})

@@ -23,13 +23,14 @@ work=$(mktemp -d /tmp/vulcat-newest.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/tests" "$work/shared"
 cp -r "$shared/data" "$work/shared/"
+cp -r "$source_folder/samples/story_model" "$work/"
 mapfile -t names < <(ctest --test-dir "$build" --show-only=human -L lavapipe -E 'cli_test|sample|fault|packag' |
     sed -n 's/.*: \(.*_test\)\.lavapipe$/\1/p' | sort -u)
 [ ${#names[@]} -gt 0 ] || fail "no GPU tests in $build"
 failed=()
 for name in "${names[@]}"; do
     cp "$build/tests/$name" "$work/tests/"
-    if "$shared/peers/run.sh" env VULCAT_SHARED="$work/shared" "$work/tests/$name" >"$work/log" 2>&1; then
+    if "$shared/peers/run.sh" env VULCAT_SHARED="$work/shared" VULCAT_STORY_MODEL="$work/story_model" "$work/tests/$name" >"$work/log" 2>&1; then
         say "    passed on the newest driver: $name, $(sed -n 's/.*assertions: *\([0-9]*\).*/\1/p' "$work/log" | tail -n 1) checks"
         grep -h SKIPPED "$work/log" >&2 || true
     else

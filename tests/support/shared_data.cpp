@@ -13,6 +13,11 @@ int& skips() {
 }
 }  // namespace
 
+std::filesystem::path storyModel() {
+    const char* folder = std::getenv("VULCAT_STORY_MODEL");
+    return folder != nullptr && *folder != '\0' ? folder : VULCAT_DEFAULT_STORY_MODEL;
+}
+
 void reportSkip(std::string_view why) {
     std::printf("SKIPPED: %.*s\n", static_cast<int>(why.size()), why.data());
     ++skips();

@@ -11,6 +11,9 @@ namespace vulcat::test {
 /// `data/<relative>` of the shared folder, or nothing when it is not there; then "SKIPPED: ..." is printed and counted.
 std::optional<std::filesystem::path> sharedData(std::string_view relative);
 
+/// The folder of the bundled model: $VULCAT_STORY_MODEL, else the one in the source.
+std::filesystem::path storyModel();
+
 /// Prints "SKIPPED: <why>" and counts it.
 void reportSkip(std::string_view why);
 
