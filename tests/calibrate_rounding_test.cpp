@@ -249,10 +249,10 @@ TEST_CASE("rounding: dead channels, constant inputs and rows of zeros are told a
 
 TEST_CASE("rounding: widths that have no Hadamard matrix, of one token and of many, keep their outputs") {
     // 9728 = 512 * 19 and 172 = 4 * 43: no Hadamard matrix has the order of the odd part.
-    for (const auto& [width, tokens] :
-         {std::pair<Eigen::Index, Eigen::Index>{9728, 24}, {9728, 1}, {172, 40}, {172, 1}})
+    for (const auto& shape : {std::pair<Eigen::Index, Eigen::Index>{9728, 24}, {9728, 1}, {172, 40}, {172, 1}})
         for (const TransformKind transform :
              {TransformKind::Cat, TransformKind::Hadamard, TransformKind::BlockHadamard}) {
+            const Eigen::Index width = shape.first, tokens = shape.second;
             CAPTURE(width);
             CAPTURE(tokens);
             CAPTURE(nameOf(transform));
