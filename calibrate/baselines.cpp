@@ -3,7 +3,6 @@
 #include "calibrate/calibrate.h"
 #include "calibrate/evaluate.h"
 
-#include "format/mapped_file.h"
 #include "format/model_config.h"
 
 #include "base/error.h"
@@ -32,10 +31,14 @@ void roundGroupAsymmetric(std::span<float> group, float steps) {
     for (float& value : group) value = step * (std::clamp(std::nearbyint(value / step) + zero, 0.0f, steps) - zero);
 }
 
-/// A folder that is gone when this is.
+/// A folder to work in beside `folder`, gone when this is.
 class ScratchFolder {
   public:
-    explicit ScratchFolder(fs::path path) : path_(std::move(path)) {}
+    explicit ScratchFolder(const fs::path& folder) {
+        path_ = fs::canonical(folder).concat(".baseline");
+        if (fs::exists(path_))
+            throw Error(Result::InvalidArgument, path_.string() + " is in the way: the baselines are made there; remove it");
+    }
     ~ScratchFolder() {
         std::error_code ignored;
         fs::remove_all(path_, ignored);
@@ -62,29 +65,14 @@ FolderBits bitsOf(const fs::path& folder) {
     return {recipe.coded ? 4 : recipe.weightBits, recipe.activationBits};
 }
 
-double bitsPerWeight(const Report& report) {
-    double bits = 0, weights = 0;
-    for (const SiteReport& site : report.sites) {
-        const double count = static_cast<double>(site.inputs) * site.outputs;
-        bits += count * site.bitsPerWeight;
-        weights += count;
-    }
-    return weights > 0 ? bits / weights : 16;
-}
-
 class Comparison {
   public:
     Comparison(const BaselineOptions& options, const Progress& progress)
         : options_(options), progress_(progress), bits_(bitsOf(options.calibrated)) {}
 
     json table() {
-        const fs::path plain =
-            options_.calibrated.has_filename() ? options_.calibrated : options_.calibrated.parent_path();
-        const ScratchFolder scratch(fs::path(plain).concat(".baseline"));
-        add("this calibration", options_.calibrated,
-            bitsPerWeight(
-                reportFromJson(json::parse(format::readTextFile(plain / "calibration_report.json", size_t{256} << 20)),
-                               "calibration_report.json")));
+        const ScratchFolder scratch(options_.calibrated);
+        add("this calibration", options_.calibrated, bitsPerWeight(readReport(options_.calibrated)));
         const auto calibrated = [&](const std::string& name, Rounding rounding, format::ScaleSearch scales) {
             const Report report = calibrateInto(scratch.path(), rounding, scales);
             add(name, scratch.path(), bitsPerWeight(report));

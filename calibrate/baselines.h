@@ -27,7 +27,8 @@ void roundAsymmetric(Layer& layer, int bits, int groupSize, int activationBits);
 
 /// Evaluates the calibrated folder and, with its bits of weights (4 where it is entropy-coded) and activations and no
 /// transform: nearest with one scale a row, from the largest weight and searched; nearest with asymmetric groups of 128
-/// and of 32; GPTQ. Works in a folder beside `calibrated`, which is removed again. The form is that of htmlReport()'s
+/// and of 32; GPTQ. Works in the folder `calibrated`.baseline, which must
+/// not exist and is removed again. The form is that of htmlReport()'s
 /// `quality`. Errors: as calibrate() and evaluate().
 nlohmann::json compareBaselines(const BaselineOptions& options, const Progress& progress = {});
 

@@ -1,5 +1,7 @@
 #include "calibrate/report.h"
 
+#include "format/mapped_file.h"
+
 #include "base/error.h"
 
 #include <cmath>
@@ -9,6 +11,8 @@ namespace vulcat::calibrate {
 using nlohmann::json;
 
 namespace {
+
+constexpr size_t kReportLimit = size_t{256} << 20;  // bytes
 
 /// Hundredths of a dB are more than anyone reads, and round numbers compare equal between compilers.
 double rounded(double decibel) {
@@ -122,6 +126,24 @@ Report reportFromJson(const json& json, const std::string& where) {
     } catch (const nlohmann::json::exception& e) {
         throw Error(Result::InvalidFile, where + ": the report is damaged (" + e.what() + ")");
     }
+}
+
+Report readReport(const std::filesystem::path& folder) {
+    const std::filesystem::path file = folder / "calibration_report.json";
+    const json parsed = json::parse(format::readTextFile(file, kReportLimit), nullptr, false);
+    if (!parsed.is_object())
+        throw Error(Result::InvalidFile, file.string() + ": is not a JSON object; calibrate again");
+    return reportFromJson(parsed, file.string());
+}
+
+double bitsPerWeight(const Report& report) {
+    double bits = 0, weights = 0;
+    for (const SiteReport& site : report.sites) {
+        const double count = static_cast<double>(site.inputs) * site.outputs;
+        bits += count * site.bitsPerWeight;
+        weights += count;
+    }
+    return weights > 0 ? bits / weights : 16;
 }
 
 }  // namespace vulcat::calibrate

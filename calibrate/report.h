@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -56,5 +57,10 @@ nlohmann::json toJson(const Report& report);
 /// Throws Error(InvalidFile) naming `where` when fields are missing or have another type.
 SiteReport siteReportFromJson(const nlohmann::json& json, const std::string& where);
 Report reportFromJson(const nlohmann::json& json, const std::string& where);
+/// calibration_report.json of a calibrated folder. Errors: InvalidFile naming file and field.
+Report readReport(const std::filesystem::path& folder);
+
+/// What a weight takes on disk on average over all sites, scales included; 16 without a site.
+double bitsPerWeight(const Report& report);
 
 }  // namespace vulcat::calibrate

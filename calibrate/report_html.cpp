@@ -22,7 +22,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kReportLimit = size_t{256} << 20, kQualityLimit = size_t{16} << 20;  // bytes
+constexpr size_t kQualityLimit = size_t{16} << 20;  // bytes
 
 std::string htmlParagraph(std::string_view text, std::string_view style = {}) {
     return (style.empty() ? std::string("<p>") : "<p class=\"" + std::string(style) + "\">") + escaped(text) + "</p>\n";
@@ -178,8 +178,8 @@ std::string explanations() {
     return out + "</dl>\n";
 }
 
-json readReportFile(const std::filesystem::path& file, size_t limit) {
-    json parsed = json::parse(format::readTextFile(file, limit), nullptr, false);
+json readQuality(const std::filesystem::path& file) {
+    json parsed = json::parse(format::readTextFile(file, kQualityLimit), nullptr, false);
     if (!parsed.is_object()) throw Error(Result::InvalidFile, file.string() + ": is not a JSON object");
     return parsed;
 }
@@ -205,9 +205,8 @@ std::string htmlReport(const Report& report, const std::string& model, const jso
 }
 
 void writeHtmlReport(const std::filesystem::path& folder, const std::filesystem::path& quality) {
-    const std::filesystem::path file = folder / "calibration_report.json";
-    const Report report = reportFromJson(readReportFile(file, kReportLimit), file.string());
-    const json table = quality.empty() ? json() : readReportFile(quality, kQualityLimit);
+    const Report report = readReport(folder);
+    const json table = quality.empty() ? json() : readQuality(quality);
     const std::filesystem::path plain = folder.has_filename() ? folder : folder.parent_path();
     format::writeTextFile(folder / "calibration_report.html",
                           htmlReport(report, plain.filename().string(), table, quality.string()));

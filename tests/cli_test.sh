@@ -59,6 +59,7 @@ expect 2 'weights' "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --weights
 expect 2 'block' "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --block 8
 expect 2 'required' "${calibrate[@]}" "$model"
 expect 2 "bits" "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --bits 3 --rounding gptq
+expect 2 "least-sqnr" "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --least-sqnr 12
 expect 2 "act-order" "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --act-order
 expect 2 "permutation" "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --bits 3 --permute mass
 expect 2 'activations' "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --weights 16 --activations 4
@@ -121,6 +122,15 @@ echo '{"text": "t", "float_nll": 1, "rows": [{"recipe": "some recipe", "nll_over
 expect 0 '' "$vulcat" report "$baked" --quality "$work/quality.json"
 holds "report writes the page again, with the table" grep -q 'some recipe' "$baked/calibration_report.html"
 expect 3 'calibration_report.json' "$vulcat" report "$model"
+baselines=(--baselines --model "$model" --text "$text" --separator '<|endoftext|>' --samples 2 --last 1)
+expect 0 '' "$vulcat" report "$baked" "${baselines[@]}"
+holds "the page shows the baselines" grep -q 'nearest, asymmetric, groups of 32' "$baked/calibration_report.html"
+holds "what made the baselines is gone" test ! -e "$baked.baseline"
+mkdir "$baked.baseline"
+expect 2 'in the way' "$vulcat" report "$baked" "${baselines[@]}"
+holds "a folder in the way is left alone" test -d "$baked.baseline"
+rmdir "$baked.baseline"
+expect 2 'baselines' "$vulcat" report "$baked" --model "$model"
 expect 3 'quality table' "$vulcat" report "$baked" --quality "$baked/calibration_report.json"
 expect 0 '' "$vulcat" statistics "$model" -o "$work/share1" "${few[@]}" --share 1/2
 expect 0 '' "$vulcat" statistics "$model" -o "$work/share2" "${few[@]}" --share 2/2

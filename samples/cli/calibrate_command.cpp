@@ -19,6 +19,8 @@
 namespace vulcat::cli {
 namespace {
 
+constexpr double kLeastSqnr = 10;  // dB
+
 struct CalibrateArguments {
     calibrate::CalibrateOptions options;
     std::string recipe = "fast";
@@ -27,8 +29,8 @@ struct CalibrateArguments {
     int weights = 0, activations = 0;
     double bits = 0;        ///< a weight of WaterSIC
     double targetBits = 0;  ///< 0: none
-    double leastSqnr = 10;
-    bool keepEight = false, noActOrder = false;
+    double leastSqnr = 0;   ///< 0: kLeastSqnr
+    bool keepEight = false;
     std::string scales = "mse";
     bool dryRun = false;
 };
@@ -72,7 +74,9 @@ void settle(CalibrateArguments& a) {
     if (a.activations != 0) o.activationBits = a.activations;
     if (o.weightBits == 16 && a.transform.empty()) o.transform = TransformKind::None;
     if (a.targetBits > 0) o.targetBits = a.targetBits;
-    if (a.keepEight) o.leastSqnr = a.leastSqnr;
+    if (a.keepEight) o.leastSqnr = a.leastSqnr > 0 ? a.leastSqnr : kLeastSqnr;
+    if (a.leastSqnr > 0 && !a.keepEight)
+        throw Error(Result::InvalidArgument, "--least-sqnr is what --auto asks of a site; add --auto, or leave it out");
     if (a.bits > 0 && o.rounding != Rounding::WaterSic)
         throw Error(Result::InvalidArgument, "--bits is the rate of WaterSIC; leave it out, or choose --rounding watersic");
     if (o.actOrder && o.rounding != Rounding::Gptq)
@@ -149,7 +153,7 @@ void addCalibrateCommand(CommandLine& line) {
     command.flag("--random-signs", o.randomSigns, "Random signs before the Hadamard of a transform, from --seed");
     command.option("--target-bits", a->targetBits, "Mean bits of a weight, 4 to 8: sites that 4 bits serve worst get 8; 0: all alike").range(0.0, 8.0);
     command.flag("--auto", a->keepEight, "Keep at 8 bits the sites whose outputs do not reach --least-sqnr with 4");
-    command.option("--least-sqnr", a->leastSqnr, "What --auto asks of a site, in dB").range(0.0, 60.0);
+    command.option("--least-sqnr", a->leastSqnr, "What --auto asks of a site, in dB; 0: 10").range(0.0, 60.0);
     command.option("--group-size", o.groupSize, "Inputs that share a weight scale; 0: a whole row").oneOf({0, 32, 64, 128});
     command.option("--scales", a->scales, "Weight scales: from the largest weight, or searched for least squared error")
         .oneOf({"absmax", "mse"});

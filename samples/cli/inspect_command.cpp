@@ -13,7 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include <cstdio>
-#include <fstream>
+#include <filesystem>
 #include <map>
 #include <memory>
 
@@ -118,14 +118,6 @@ void printSites(const format::ModelConfig& config, const format::TensorStore& st
     std::printf("\n%s", table.markdown().c_str());
 }
 
-void printReport(const std::filesystem::path& path) {
-    std::ifstream file(path);
-    if (!file) return;
-    const nlohmann::json json = nlohmann::json::parse(file, nullptr, false);
-    if (json.is_discarded()) throw Error(Result::InvalidFile, path.string() + ": not JSON; calibrate again");
-    std::printf("\n%s", everySiteTable(calibrate::reportFromJson(json, path.string())).markdown().c_str());
-}
-
 int inspect(const std::filesystem::path& folder, bool listTensors) {
     const format::ModelConfig config = format::readModelConfig(folder);
     const format::TensorStore store(folder);
@@ -133,7 +125,8 @@ int inspect(const std::filesystem::path& folder, bool listTensors) {
     printSummary(config, countTensors(config, store));
     if (config.quantization) {
         printSites(config, store);
-        printReport(folder / "calibration_report.json");
+        if (std::filesystem::exists(folder / "calibration_report.json"))
+            std::printf("\n%s", everySiteTable(calibrate::readReport(folder)).markdown().c_str());
     }
     if (!listTensors) return kExitOk;
     Table table({"tensor", "type", "shape", "bytes"});

@@ -26,6 +26,8 @@ struct ReportArguments {
 };
 
 int writeReport(ReportArguments& a) {
+    if (!a.baselines && (!a.comparison.modelDir.empty() || !a.comparison.judging.files.empty()))
+        throw Error(Result::InvalidArgument, "--model and --text belong to --baselines; add it, or leave them out");
     if (a.baselines) {
         if (!a.quality.empty() || a.comparison.modelDir.empty() || a.comparison.judging.files.empty())
             throw Error(Result::InvalidArgument, "--baselines needs --model and --text, and makes the table that --quality would bring");
