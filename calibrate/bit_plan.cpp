@@ -48,7 +48,7 @@ double trialSqnr(const CalibrateOptions& options, const Site& floats, const Matr
         codes.bias = linear.bias;
         codes.codes = roundWeights(transformed.back(), 4, options.groupSize, options.scales, threads);
     }
-    return judgeSite(site, floats.linears, transformed, rows).measured;
+    return judgeSite(site, floats.linears, transformed, rows, threads).measured;
 }
 
 double weightsOf(const Site& site) {

@@ -1,9 +1,8 @@
 #include "calibrate/estimate.h"
 
-#include "calibrate/matrix.h"
+#include "calibrate/layer_time.h"
 #include "calibrate/parallel.h"
 #include "calibrate/plan.h"
-#include "calibrate/rounding.h"
 #include "calibrate/statistics.h"
 #include "calibrate/texts.h"
 #include "calibrate/work_folder.h"
@@ -17,8 +16,6 @@
 #include "base/error.h"
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
 #include <fstream>
 
 namespace vulcat::calibrate {
@@ -122,10 +119,11 @@ uint64_t peakBytes(const CalibrateOptions& options, const format::ModelConfig& c
         moments += sums;
         kept += 4 * rows * size.inputs;
         activations += size.inputs + size.outputs;
-        // Floats as copied and as transformed, codes of both, their float form for one product, outputs of the kept
-        // rows.
+        // Floats as copied and as transformed, codes of both; of each thread their float form for one product and the
+        // outputs of its share of the kept rows.
+        const uint64_t judged = std::min(threads * kJudgedRows, rows);
         const uint64_t site =
-            4 * matrix + 2 * matrix + 4 * size.inputs * size.widest + sums + 4 * 4 * rows * size.outputs;
+            4 * matrix + 2 * matrix + 4 * threads * size.inputs * size.widest + sums + 4 * 4 * judged * size.outputs;
         // Beyond nearest both streams keep the inputs of the site o while it is rounded.
         const uint64_t attention = heedsStream(options) && kind == SiteKind::O ? 8 * tokens * size.inputs : 0;
         sitePhase = std::max(sitePhase, site + attention + roundingBytes(options, size, threads));
@@ -136,63 +134,6 @@ uint64_t peakBytes(const CalibrateOptions& options, const format::ModelConfig& c
     // Hidden states: the float stream; beyond nearest the quantised one too and the float stream led ahead of both.
     const uint64_t states = 4 * tokens * (heedsStream(options) ? 3 * d : d);
     return program + std::max(largestTensor, states + weights + moments + kept + std::max(observePhase, sitePhase));
-}
-
-double secondsOf(const std::function<void()>& work) {
-    const auto start = std::chrono::steady_clock::now();
-    work();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-/// Floating point operations of one thread's matrix products in a second.
-double productRate() {
-    constexpr Eigen::Index n = 384;
-    const Matrix a = Matrix::Constant(n, n, 0.5f), b = Matrix::Constant(n, n, 0.25f);
-    double best = 1e9;
-    for (int i = 0; i < 4; ++i) best = std::min(best, secondsOf([&] { multiplyTransposed(a, b); }));
-    return 2.0 * std::pow(static_cast<double>(n), 3) / best;
-}
-
-/// Weights that one thread rounds in a second.
-double roundingRate(const CalibrateOptions& options) {
-    Matrix sample(16, 1024);
-    for (Eigen::Index i = 0; i < sample.size(); ++i) sample.data()[i] = std::sin(static_cast<float>(i) * 1.7f);
-    const double seconds =
-        secondsOf([&] { roundWeights(sample, options.weightBits, options.groupSize, options.scales, 1); });
-    return static_cast<double>(sample.size()) / std::max(seconds, 1e-9);
-}
-
-double layerSeconds(const CalibrateOptions& options, const format::ModelConfig& config,
-                    const std::vector<Sequence>& sequences, double threads) {
-    double tokens = 0, attention = 0;
-    for (const Sequence& sequence : sequences) {
-        const auto n = static_cast<double>(sequence.size());
-        tokens += n;
-        attention += 2.0 * n * n * config.heads * config.headDim;
-    }
-    const double rows = std::min(tokens, static_cast<double>(kKeptRows));
-    double operations = attention, weights = 0;
-    for (SiteKind kind : format::kSites) {
-        const SiteSize size = sizeOf(config, kind);
-        const auto inputs = static_cast<double>(size.inputs), matrix = inputs * static_cast<double>(size.outputs);
-        const auto block = static_cast<double>(momentBlock(options, static_cast<int64_t>(size.inputs)));
-        const double width = block > 0 ? std::min(block, inputs) : inputs;
-        const auto width64 = static_cast<double>(blockOf(options, static_cast<int64_t>(size.inputs)));
-        if (heedsStream(options)) {
-            // Two streams once more, gate and up twice; Hessian and drift; a factor and cancellation in double, with
-            // five scales tried, or the search of a step.
-            operations += 4.0 * tokens * matrix + 3.0 * tokens * inputs * inputs;
-            operations += 2.0 * (std::pow(inputs, 3) + 8.0 * matrix * inputs);
-        }
-        operations += 2.0 * tokens * matrix + tokens * inputs * width;  // forward, second moments
-        // Products with the kept rows, on this thread alone; W^T W; W T^-1 in double at half the speed; eigenvalues.
-        operations += threads * (6.0 * 2.0 * rows * matrix + matrix * width) + 4.0 * matrix * width64;
-        operations += 30.0 * inputs * std::pow(width64, 2) + (block > 0 ? 0.0 : threads * 60.0 * std::pow(inputs, 3));
-        weights += matrix;
-    }
-    const double roundings = options.transform == TransformKind::None ? 1.0 : 2.0;
-    const SerialBlas serial;
-    return (operations / productRate() + roundings * weights / roundingRate(options)) / threads;
 }
 
 }  // namespace
@@ -235,8 +176,7 @@ Estimate estimate(const CalibrateOptions& options) {
     while (!fs::exists(place, status) && place.has_relative_path()) place = place.parent_path();
     const fs::space_info space = fs::space(place, status);
     result.freeDiskBytes = status ? 0 : space.available;
-    if (options.weightBits != 16)
-        result.seconds = config.layers * layerSeconds(options, config, sequences, static_cast<double>(threads));
+    if (options.weightBits != 16) result.seconds = config.layers * layerSeconds(options, config, sequences, threads);
     return result;
 }
 

@@ -12,7 +12,7 @@ struct Estimate {
     uint64_t outputBytes = 0;    ///< size of the finished folder
     uint64_t diskBytes = 0;      ///< free space needed while working (layers and the joined file exist side by side)
     uint64_t freeDiskBytes = 0;  ///< free now where the output goes
-    double seconds = 0.0;        ///< on this machine, from a short measurement of its matrix product speed
+    double seconds = 0.0;        ///< on this machine, see calibrate/layer_time.h
     uint64_t tokens = 0;         ///< calibration tokens
     uint64_t sequences = 0;
     int layers = 0;

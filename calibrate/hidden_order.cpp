@@ -66,7 +66,7 @@ std::optional<HiddenOrder> orderHidden(const CalibrateOptions& options, Layer& l
             channelAffinity(down.moments.part(0, width), weights.part(0, width), kAffinityDamping, threads), mass,
             block);
     }
-    const double signal = meanSignal(layer.site(SiteKind::Down).linears, down.rows);
+    const double signal = meanSignal(layer.site(SiteKind::Down).linears, down.rows, threads);
     const HiddenOrder result{blockMasses(mass, naturalOrder(width), block), blockMasses(mass, order, block),
                              attainableAlignment(down.moments, weights, block, signal, threads)};
     for (Linear& linear : gateUp) linear.weight = rowsInOrder(linear.weight, order);

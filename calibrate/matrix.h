@@ -3,12 +3,18 @@
 
 #include <Eigen/Core>
 
+#include <cstdint>
+
 namespace vulcat::calibrate {
 
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using MatrixD = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using ConstMatrixMap = Eigen::Map<const Matrix, 0, Eigen::OuterStride<>>;
 using MatrixMap = Eigen::Map<Matrix, 0, Eigen::OuterStride<>>;
+
+inline Eigen::Index signedSize(uint64_t n) {
+    return static_cast<Eigen::Index>(n);
+}
 
 /// Keeps OpenBLAS on the calling thread while it lives. Work is spread over threads in fixed pieces by parallelFor, so
 /// that no sum depends on how many there are. (The setting is the library's own, process-wide.)

@@ -17,6 +17,8 @@ namespace vulcat::calibrate {
 
 /// Rows of each site's input that the report measures on.
 inline constexpr uint64_t kKeptRows = 512;
+/// Of these one thread measures on so many at once.
+inline constexpr uint64_t kJudgedRows = 128;
 
 /// Second moments are kept whole up to this width, which the report's attainable alignment needs; wider sites keep only
 /// the transform's diagonal blocks (a whole matrix of width 8192 would take 512 MB and hours of eigenvalues).

@@ -12,10 +12,6 @@ namespace {
 
 constexpr Eigen::Index kExactFloat = Eigen::Index{1} << 24;  // integers up to here are exact in float
 
-Eigen::Index signedSize(uint64_t n) {
-    return static_cast<Eigen::Index>(n);
-}
-
 /// x' = B x for the dense blocks of equal width that begin at column `first`.
 void applyBlocks(const std::vector<uint16_t>& halves, Eigen::Index width, Eigen::Index count, Eigen::Index first,
                  const Matrix& x, Matrix& y) {

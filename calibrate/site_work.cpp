@@ -58,7 +58,7 @@ SiteWork::SiteWork(CalibrateOptions options, const Site& floats, const SiteInput
       inputs_(inputs),
       threads_(threads),
       weightMoments_(inputs.moments.width(), inputs.moments.block()) {
-    for (const Linear& linear : floats.linears) weightMoments_.add(linear.weight);
+    for (const Linear& linear : floats.linears) weightMoments_.add(linear.weight, threads);
     transform_ = buildTransform();
 }
 
@@ -101,7 +101,7 @@ SiteQuality SiteWork::judgeNearest(const std::optional<format::Transform>& trans
                                    const std::vector<Matrix>& transformed) const {
     std::vector<std::string> none;
     return judgeSite(quantise(transformed, transform, {}, Rounding::Nearest, none), floats_.linears, transformed,
-                     inputs_.rows);
+                     inputs_.rows, threads_);
 }
 
 void SiteWork::judgeSteps(const std::vector<Matrix>& transformed, SiteReport& report) const {
@@ -121,7 +121,7 @@ void SiteWork::keepEightBits(const std::vector<Matrix>& transformed, const Input
     options_.activationBits = std::max(options_.activationBits, 8);
     const double before = report.after.measured;
     quantised = quantise(transformed, transform_.stored, moments, options_.rounding, report.notes);
-    report.after = judgeSite(quantised, floats_.linears, transformed, inputs_.rows);
+    report.after = judgeSite(quantised, floats_.linears, transformed, inputs_.rows, threads_);
     report.notes.push_back("8 bits: with 4 the site kept " + decibels(before) + ", less than the " +
                            decibels(*options_.leastSqnr) + " asked for; with 8 it keeps " +
                            decibels(report.after.measured));
@@ -132,7 +132,7 @@ void SiteWork::roundWhole(const InputMoments& moments, Site& quantised, SiteRepo
     if (transform_.stored)
         for (Matrix& weight : transformed) weight = transformWeights(*transform_.stored, weight, threads_);
     quantised = quantise(transformed, transform_.stored, moments, options_.rounding, report.notes);
-    report.after = judgeSite(quantised, floats_.linears, transformed, inputs_.rows);
+    report.after = judgeSite(quantised, floats_.linears, transformed, inputs_.rows, threads_);
     judgeSteps(transformed, report);
     keepEightBits(transformed, moments, quantised, report);
     if (transform_.stored && report.after.measured < report.before.measured)
@@ -152,7 +152,7 @@ void SiteWork::roundCoded(const InputMoments& moments, Site& quantised, SiteRepo
         linear.codes = std::move(coded.codes[i]);
         transformed.push_back(perColumn(floats_.linears[i].weight, *quantised.transform));
     }
-    report.after = judgeSite(quantised, floats_.linears, transformed, inputs_.rows);
+    report.after = judgeSite(quantised, floats_.linears, transformed, inputs_.rows, threads_);
     report.bitsPerWeight = coded.bitsPerWeight;
     report.limitBits = coded.limitBits;
 }
@@ -175,7 +175,7 @@ SiteReport SiteWork::finish(const InputMoments& moments, Site& quantised) {
     report.weightBits = quantised.recipe.weightBits;
     report.activationBits = quantised.recipe.activationBits;
     report.rounding = nameOf(options_.rounding);
-    const double signal = meanSignal(floats_.linears, inputs_.rows);
+    const double signal = meanSignal(floats_.linears, inputs_.rows, threads_);
     const auto block = static_cast<Eigen::Index>(blockOf(options_, report.inputs));
     const Eigen::Index kept = inputs_.moments.whole() ? block : std::min(block, inputs_.moments.block());
     report.attainableBlock = attainableAlignment(inputs_.moments, weightMoments_, kept, signal, threads_);

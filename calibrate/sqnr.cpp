@@ -2,10 +2,13 @@
 
 #include "calibrate/cat.h"
 #include "calibrate/parallel.h"
+#include "calibrate/plan.h"
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
+#include <vector>
 
 namespace vulcat::calibrate {
 
@@ -63,6 +66,40 @@ GridSums weightGrid(const format::QuantisedMatrix& q, const Eigen::VectorXd& ene
     return sums;
 }
 
+/// ||W x||^2 and ||W x - y||^2, summed over rows.
+struct OutputSums {
+    double signal = 0, noise = 0;
+};
+
+OutputSums outputSums(const Site& quantised, const std::vector<Linear>& weights, const Matrix& rows) {
+    OutputSums sums;
+    const std::vector<Matrix> outputs = apply(quantised, rows);
+    for (size_t i = 0; i < weights.size(); ++i) {
+        Matrix exact = multiplyTransposed(rows, weights[i].weight);
+        sums.signal += squares(exact);
+        if (!weights[i].bias.empty())
+            exact.rowwise() += Eigen::Map<const Eigen::RowVectorXf>(weights[i].bias.data(), exact.cols());
+        sums.noise += squares(exact - outputs[i]);
+    }
+    return sums;
+}
+
+/// Adds up what `work` finds in pieces of the rows, which are of one size for any number of threads.
+OutputSums sumsOfPieces(const Matrix& rows, int threads, const std::function<OutputSums(const Matrix&)>& work) {
+    constexpr auto kPiece = static_cast<Eigen::Index>(kJudgedRows);
+    std::vector<OutputSums> pieces(static_cast<size_t>((rows.rows() + kPiece - 1) / kPiece));
+    parallelFor(pieces.size(), threads, [&](size_t p) {
+        const Eigen::Index first = static_cast<Eigen::Index>(p) * kPiece;
+        pieces[p] = work(rows.middleRows(first, std::min(kPiece, rows.rows() - first)));
+    });
+    OutputSums all;
+    for (const OutputSums& piece : pieces) {
+        all.signal += piece.signal;
+        all.noise += piece.noise;
+    }
+    return all;
+}
+
 }  // namespace
 
 double decibel(double signal, double noise) {
@@ -80,14 +117,17 @@ std::vector<float> relativeMeanSquares(const Matrix& rows) {
     return {shares.data(), shares.data() + shares.size()};
 }
 
-double meanSignal(const std::vector<Linear>& weights, const Matrix& rows) {
-    double sum = 0;
-    for (const Linear& linear : weights) sum += squares(multiplyTransposed(rows, linear.weight));
-    return sum / static_cast<double>(rows.rows());
+double meanSignal(const std::vector<Linear>& weights, const Matrix& rows, int threads) {
+    const OutputSums sums = sumsOfPieces(rows, threads, [&](const Matrix& piece) {
+        OutputSums of;
+        for (const Linear& linear : weights) of.signal += squares(multiplyTransposed(piece, linear.weight));
+        return of;
+    });
+    return sums.signal / static_cast<double>(rows.rows());
 }
 
 SiteQuality judgeSite(const Site& quantised, const std::vector<Linear>& weights, const std::vector<Matrix>& transformed,
-                      const Matrix& rows) {
+                      const Matrix& rows, int threads) {
     const Matrix x = quantised.transform ? applyTransform(*quantised.transform, rows) : rows;
     const auto count = static_cast<double>(rows.rows());
     Eigen::VectorXd energy = Eigen::VectorXd::Zero(x.cols());
@@ -103,15 +143,8 @@ SiteQuality judgeSite(const Site& quantised, const std::vector<Linear>& weights,
         gridW.steps += sums.steps;
         gridW.ranges += sums.ranges;
     }
-    double signal = 0, noise = 0;
-    const std::vector<Matrix> outputs = apply(quantised, rows);
-    for (size_t i = 0; i < weights.size(); ++i) {
-        Matrix exact = multiplyTransposed(rows, weights[i].weight);
-        signal += squares(exact);
-        if (!weights[i].bias.empty())
-            exact.rowwise() += Eigen::Map<const Eigen::RowVectorXf>(weights[i].bias.data(), exact.cols());
-        noise += squares(exact - outputs[i]);
-    }
+    const auto [signal, noise] =
+        sumsOfPieces(rows, threads, [&](const Matrix& piece) { return outputSums(quantised, weights, piece); });
     const double inputs = energy.sum();
     const double predictedNoise = gridX.steps / count / 12.0 * weightSquares + gridW.steps / 12.0;
     SiteQuality quality;

@@ -23,9 +23,9 @@ double decibel(double signal, double noise);
 
 /// Judges one quantised site. `rows` [R, K] are inputs before any transform; `weights` are the float linears;
 /// `transformed` are W T^-1 (the same as `weights` where there is no transform). Preconditions: R >= 1; linears in the
-/// same order.
+/// same order. `threads` (as in calibrate/parallel.h) changes no bit of the result, here and below.
 SiteQuality judgeSite(const Site& quantised, const std::vector<Linear>& weights, const std::vector<Matrix>& transformed,
-                      const Matrix& rows);
+                      const Matrix& rows, int threads = 1);
 
 /// The largest alignment (dB) that block-diagonal transforms of this width reach: E||Wx||^2 / (sum of
 /// alignmentRoots)^2. `block` 0: any transform (needs whole moments). Moments are sums; `signal` is E||Wx||^2.
@@ -36,6 +36,6 @@ double attainableAlignment(const SecondMoments& x, const SecondMoments& w, Eigen
 std::vector<float> relativeMeanSquares(const Matrix& rows);
 
 /// E||Wx||^2 over rows, all linears together, in double.
-double meanSignal(const std::vector<Linear>& weights, const Matrix& rows);
+double meanSignal(const std::vector<Linear>& weights, const Matrix& rows, int threads = 1);
 
 }  // namespace vulcat::calibrate

@@ -16,10 +16,6 @@ namespace {
 constexpr double kLeastCondition = 1e-6;  // reciprocal; W T^-1 keeps full float precision well above it
 constexpr int kLargestExponent = 4;  // entries below 2^4: 2^18 of normal fp16 range lies below, and no sum overflows
 
-Eigen::Index signedSize(uint64_t n) {
-    return static_cast<Eigen::Index>(n);
-}
-
 /// The matrix D of an orthogonal mix of this order.
 MatrixD mixMatrix(Eigen::Index order) {
     format::Transform mix;
