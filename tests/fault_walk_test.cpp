@@ -1,9 +1,10 @@
 // Every Vulkan call that can fail does fail here, one at a time, over a whole load-and-generate: each failure must come
 // back as a status with a sentence, and after vulcatRecreate the same tokens must follow.
 //
-// No call into the library may take 5 s longer than the longest of an undisturbed run: beyond that it counts as a hang
-// and ends the test. VULCAT_TEST_LONG in the environment walks every call; otherwise each function fails at one call in
-// each of its ways; where a driver compiles for seconds, every other of these.
+// No call into the library may take 5 s longer than twice the longest of an undisturbed run (loading compiles shaders, on
+// a machine that others use too): beyond that it counts as a hang and ends the test. VULCAT_TEST_LONG in the environment
+// walks every call; otherwise each function fails at one call in each of its ways; where a driver compiles for seconds,
+// every other of these.
 #include "vulcat.h"
 
 #include "fault_layer/fault_layer.h"
@@ -248,7 +249,7 @@ TEST_CASE("every call may fail: a status, a sentence, and the same tokens after 
         REQUIRE_MESSAGE(went, why);
         REQUIRE(plain.failures.empty());
         expected = plain.tokens;
-        options.longestCall = plain.longestCall + std::chrono::seconds(5);
+        options.longestCall = 2 * plain.longestCall + std::chrono::seconds(5);
         if (!all && plain.longestCall > std::chrono::seconds(1)) walk = Walk::OneOrNone;
     }
     REQUIRE(layer.count("vkQueueSubmit") > 0);  // else the layer is not there
@@ -297,7 +298,7 @@ TEST_CASE("a fence that never signals ends in a lost device within the limit, an
     options.folder = folder;
     Run plain(options);
     REQUIRE(plain.go());
-    options.longestCall = plain.longestCall + std::chrono::seconds(5);
+    options.longestCall = 2 * plain.longestCall + std::chrono::seconds(5);
     options.hangLimitMs = 500;
     const uint64_t waits = layer.count("vkWaitForFences");
     // Slices follow the clock, so the number of waits differs a little from run to run: not the very last one.
