@@ -39,6 +39,10 @@ void multiply(const float* x, Eigen::Index strideX, const float* w, Eigen::Index
                 size(strideW), 0.0f, y, size(strideY));
 }
 
+void addScaled(float a, const float* x, float* y, Eigen::Index count) {
+    cblas_saxpy(size(count), a, x, 1, y, 1);
+}
+
 void crossMoment(const float* a, const float* b, Eigen::Index stride, Eigen::Index rows, Matrix& sum) {
     if (a == b)
         cblas_ssyrk(CblasRowMajor, CblasUpper, CblasTrans, size(sum.rows()), size(rows), 1.0f, a, size(stride), 0.0f,

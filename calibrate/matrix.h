@@ -40,6 +40,9 @@ Matrix multiplyTransposed(const Matrix& x, const Matrix& w);
 void multiply(const float* x, Eigen::Index strideX, const float* w, Eigen::Index strideW, float* y,
               Eigen::Index strideY, Eigen::Index M, Eigen::Index N, Eigen::Index K);
 
+/// y += a x, both of `count` elements, with the widest instructions the machine has.
+void addScaled(float a, const float* x, float* y, Eigen::Index count);
+
 /// sum[n,m] = a[M,n]^T b[M,m] in float over `rows` rows of `stride` elements. Where a is b only the triangle on and
 /// above the diagonal has a meaning afterwards, at half the price.
 void crossMoment(const float* a, const float* b, Eigen::Index stride, Eigen::Index rows, Matrix& sum);

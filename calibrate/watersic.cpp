@@ -2,6 +2,7 @@
 
 #include "calibrate/parallel.h"
 #include "calibrate/rescalers.h"
+#include "calibrate/watersic_descent.h"
 #include "calibrate/watersic_pass.h"
 
 #include "base/error.h"
@@ -100,73 +101,6 @@ double highRateLogStep(const MatrixD& weights, const Eigen::VectorXd& diagonal, 
     return 0.5 * (entropyOfStep + sum / static_cast<double>(columns)) - codeRate * std::numbers::ln2;
 }
 
-struct Search {
-    double step = 1;
-    int runs = 0;
-};
-
-/// Secant on log c: the rate falls by one bit where c doubles, nearly.
-class StepSearch {
-  public:
-    StepSearch(const MatrixD& weights, const MatrixD& offsets, const CancellationFactor& factor,
-               const ColumnModels& models, const WaterSicOptions& options, double codeRate, int threads)
-        : factor_(factor), models_(models), options_(options), codeRate_(codeRate), threads_(threads) {
-        const Index rows = weights.cols();
-        const double wanted = std::ceil(options.searchShare * static_cast<double>(rows));
-        const Index count = std::min(rows, std::max(static_cast<Index>(wanted), Index{256}));
-        subset_.resize(weights.rows(), count);
-        for (Index r = 0; r < count; ++r) subset_.col(r) = weights.col(r * rows / count);
-        if (offsets.size() == 0) return;
-        offsets_.resize(weights.rows(), count);
-        for (Index r = 0; r < count; ++r) offsets_.col(r) = offsets.col(r * rows / count);
-    }
-
-    Search run() {
-        const double start = highRateLogStep(subset_, factor_.diagonal, codeRate_);
-        if (!std::isfinite(start)) return {};
-        double x = start;
-        double slope = -1 / std::numbers::ln2;
-        double previousX = 0;
-        double previousF = 0;
-        double bestX = x;
-        double bestF = std::numeric_limits<double>::infinity();
-        constexpr int kMaxRuns = 6;
-        for (int run = 1; run <= kMaxRuns; ++run) {
-            const double f = excess(x);
-            ++search_.runs;
-            if (std::fabs(f) < std::fabs(bestF)) {
-                bestF = f;
-                bestX = x;
-            }
-            if (std::fabs(f) <= options_.searchTolerance) break;
-            // A slope from two points too close, or where all codes are zero, says nothing.
-            if (run > 1 && std::fabs(x - previousX) > 1e-6)
-                slope = std::clamp((f - previousF) / (x - previousX), -2 / std::numbers::ln2, -0.2 / std::numbers::ln2);
-            previousX = x;
-            previousF = f;
-            x -= std::clamp(f / slope, -2.0, 2.0);
-        }
-        search_.step = std::exp(bestX);
-        return search_;
-    }
-
-  private:
-    double excess(double logStep) const {
-        const Cancelled pass =
-            cancelWithSteps(subset_, offsets_, factor_, passOptions(std::exp(logStep), options_, threads_));
-        return codeBits(pass.codes, models_) / static_cast<double>(subset_.size()) - codeRate_;
-    }
-
-    const CancellationFactor& factor_;
-    const ColumnModels& models_;
-    const WaterSicOptions& options_;
-    double codeRate_;  ///< bits of codes a live weight
-    int threads_;
-    MatrixD subset_;
-    MatrixD offsets_;
-    Search search_;
-};
-
 /// As floats, or as fp16 numbers times the power of two that brings the largest near 2^14: 11 bits hold wherever a
 /// scale is above 2^-28 of the largest. (The 8 bits of bf16 would be heard at 4 bits a weight and outlier channels.)
 void store(const Eigen::VectorXd& scales, const WaterSicOptions& options, std::vector<float>& out) {
@@ -263,6 +197,88 @@ Prepared prepare(const Matrix& w, const MatrixD& covariance, const ColumnOrder& 
     return p;
 }
 
+/// Cancellation of some rows with the step c, and descent from there.
+Cancelled codesAt(double step, const MatrixD& weights, const MatrixD& offsets, const Prepared& prepared,
+                  const WaterSicOptions& options, int threads) {
+    Cancelled pass = cancelWithSteps(weights, offsets, prepared.factor, passOptions(step, options, threads));
+    if (prepared.delta > 0) {
+        // |(W - W^) H^1/2|^2 + delta |W^|^2 is what the pass measured plus a constant (that of all rows).
+        const Eigen::VectorXd energies = pass.codes.cast<double>().rowwise().squaredNorm();
+        const double approximated = (pass.scales.array().square() * energies.array()).sum();
+        pass.error += prepared.errorConstant - prepared.delta * approximated;
+    }
+    if (options.descent)
+        lowerCost(weights, prepared.hessian, kBitPrice * step * step, options.highestCode, threads, pass);
+    return pass;
+}
+
+struct Search {
+    double step = 1;
+    int runs = 0;
+};
+
+/// Secant on log c: the rate falls by one bit where c doubles, nearly.
+class StepSearch {
+  public:
+    StepSearch(const Prepared& prepared, const ColumnModels& models, const WaterSicOptions& options, double codeRate,
+               int threads)
+        : prepared_(prepared), models_(models), options_(options), codeRate_(codeRate), threads_(threads) {
+        const MatrixD &weights = prepared.weights, &offsets = prepared.offsets;
+        const Index rows = weights.cols();
+        const double wanted = std::ceil(options.searchShare * static_cast<double>(rows));
+        const Index count = std::min(rows, std::max(static_cast<Index>(wanted), Index{256}));
+        subset_.resize(weights.rows(), count);
+        for (Index r = 0; r < count; ++r) subset_.col(r) = weights.col(r * rows / count);
+        if (offsets.size() == 0) return;
+        offsets_.resize(weights.rows(), count);
+        for (Index r = 0; r < count; ++r) offsets_.col(r) = offsets.col(r * rows / count);
+    }
+
+    Search run() {
+        const double start = highRateLogStep(subset_, prepared_.factor.diagonal, codeRate_);
+        if (!std::isfinite(start)) return {};
+        double x = start;
+        double slope = -1 / std::numbers::ln2;
+        double previousX = 0;
+        double previousF = 0;
+        double bestX = x;
+        double bestF = std::numeric_limits<double>::infinity();
+        constexpr int kMaxRuns = 6;
+        for (int run = 1; run <= kMaxRuns; ++run) {
+            const double f = excess(x);
+            ++search_.runs;
+            if (std::fabs(f) < std::fabs(bestF)) {
+                bestF = f;
+                bestX = x;
+            }
+            if (std::fabs(f) <= options_.searchTolerance) break;
+            // A slope from two points too close, or where all codes are zero, says nothing.
+            if (run > 1 && std::fabs(x - previousX) > 1e-6)
+                slope = std::clamp((f - previousF) / (x - previousX), -2 / std::numbers::ln2, -0.2 / std::numbers::ln2);
+            previousX = x;
+            previousF = f;
+            x -= std::clamp(f / slope, -2.0, 2.0);
+        }
+        search_.step = std::exp(bestX);
+        return search_;
+    }
+
+  private:
+    double excess(double logStep) const {
+        const Cancelled pass = codesAt(std::exp(logStep), subset_, offsets_, prepared_, options_, threads_);
+        return codeBits(pass.codes, models_) / static_cast<double>(subset_.size()) - codeRate_;
+    }
+
+    const Prepared& prepared_;
+    const ColumnModels& models_;
+    const WaterSicOptions& options_;
+    double codeRate_;  ///< bits of codes a live weight
+    int threads_;
+    MatrixD subset_;
+    MatrixD offsets_;
+    Search search_;
+};
+
 /// Refines the scales, puts everything where the caller's columns are, and measures what is left of the error.
 void finish(const MatrixD& weights, const MatrixD& hessian, const ColumnOrder& order, Cancelled&& pass,
             const WaterSicOptions& options, int threads, WaterSicResult& result) {
@@ -320,28 +336,17 @@ WaterSicResult waterSic(const Matrix& w, const MatrixD& covariance, const Column
     const double live = static_cast<double>(order.size()) / static_cast<double>(w.cols());
     const double codeRate = std::max(options.rate - result.sideBits, 1e-3) / live;
     Prepared prepared = prepare(w, covariance, order, codeRate, options, drift, threads);
-    const MatrixD& weights = prepared.weights;
-    const MatrixD& hessian = prepared.hessian;
-    const CancellationFactor& factor = prepared.factor;
     result.damping = prepared.damping;
-
-    if (options.step) {
-        result.step = *options.step;
-    } else {
-        const Search search = StepSearch(weights, prepared.offsets, factor, models, options, codeRate, threads).run();
+    result.step = options.step.value_or(1);
+    if (!options.step) {
+        const Search search = StepSearch(prepared, models, options, codeRate, threads).run();
         result.step = search.step;
         result.searchRuns = search.runs;
     }
-    Cancelled pass = cancelWithSteps(weights, prepared.offsets, factor, passOptions(result.step, options, threads));
-    if (prepared.delta > 0) {
-        // |(W - W^) H^1/2|^2 + delta |W^|^2 is what the pass measured plus a constant.
-        const Eigen::VectorXd energies = pass.codes.cast<double>().rowwise().squaredNorm();
-        const double approximated = (pass.scales.array().square() * energies.array()).sum();
-        pass.error += prepared.errorConstant - prepared.delta * approximated;
-    }
+    Cancelled pass = codesAt(result.step, prepared.weights, prepared.offsets, prepared, options, threads);
     result.clippedCodes = pass.clipped;
     result.codeBits = codeBits(pass.codes, models) / weightCount;
-    finish(weights, hessian, order, std::move(pass), options, threads, result);
+    finish(prepared.weights, prepared.hessian, order, std::move(pass), options, threads, result);
     return result;
 }
 

@@ -259,6 +259,10 @@ TEST_CASE("every call may fail: a status, a sentence, and the same tokens after 
     size_t turn = 0, injected = 0, harmless = 0;
     double longest = 0;
     for (const auto& [function, count] : calls) {
+        if (all) {
+            std::printf("%s: %llu calls\n", function.c_str(), static_cast<unsigned long long>(count));
+            std::fflush(stdout);
+        }
         for (const Fault& fault : faultsOf(function)) {
             for (const uint64_t n : callsToFail(count, walk, turn)) {
                 options.name = function + " call " + std::to_string(n) + " of " + std::to_string(count) + ", kind " +

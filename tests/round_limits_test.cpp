@@ -41,8 +41,9 @@ struct Point {
     double distortion;  ///< per weight
 };
 
-Point waterSicPoint(const Matrix& w, const MatrixD& covariance, double rate) {
+Point waterSicPoint(const Matrix& w, const MatrixD& covariance, double rate, bool descent) {
     WaterSicOptions options = limitOptions(1);
+    options.descent = descent;
     options.step.reset();
     options.searchShare = 1;
     const double sideBits = (16.0 * kRows + 24.0 * kColumns) / (double{kRows} * kColumns);
@@ -91,20 +92,23 @@ TEST_CASE("WaterSIC's coded rate is within 0.26 bit of waterfilling at 4 bits in
     for (const NamedCovariance& covariance : all) {
         const std::string name = covariance.name;
         CAPTURE(name);
-        const Point four = waterSicPoint(w, covariance.matrix, 4);
-        const Point two = waterSicPoint(w, covariance.matrix, 2);
-        MESSAGE(name << ": gap " << gap(four, covariance.matrix) << " bit at " << four.rate << ", "
-                     << gap(two, covariance.matrix) << " bit at " << two.rate);
-        CHECK(gap(four, covariance.matrix) <= 0.26);
-        // At 2 bits waterfilling leaves out the smallest directions of the wide spectrum altogether. Columns that mix
-        // all directions get the same noise d in each of them: mean(log2(1 + l / d)) / 2 bits for the distortion
-        // mean(l d / (l + d)), which is 0.028 bit more than waterfilling needs at the 1.75 bits that scalar codes, 0.255
-        // bit above the limit themselves, leave at a rate of 2; with the milder spectrum 0.005. So 0.283 bit is what the
-        // scheme can reach here, 0.312 is measured, and the paper's algorithm (no shrinkage) has 0.36.
-        CHECK(gap(two, covariance.matrix) <= (name == "randomly rotated" ? 0.32 : 0.30));
+        const auto gapAt = [&](double rate, bool descent) {
+            return gap(waterSicPoint(w, covariance.matrix, rate, descent), covariance.matrix);
+        };
+        const double four = gapAt(4, true), two = gapAt(2, true), paperFour = gapAt(4, false),
+                     paperTwo = gapAt(2, false);
+        MESSAGE(name << ": gap " << four << " bit at 4, " << two << " at 2; without descent " << paperFour << " and "
+                     << paperTwo);
+        // One pass is 0.2546 bit (the cube) from the limit wherever every direction gets bits. At 2 bits waterfilling
+        // leaves out the smallest directions of the wide spectrum, which columns that mix all directions cannot:
+        // 0.283 bit is what one pass can reach in the random basis. The descent comes nearer in each.
+        CHECK(four <= 0.26);
+        CHECK(two <= 0.30);
+        CHECK(paperFour <= 0.26);
+        CHECK(four <= paperFour + 0.003);
+        CHECK(two <= paperTwo + 0.003);
         // No code beats the limit.
-        CHECK(gap(four, covariance.matrix) > 0);
-        CHECK(gap(two, covariance.matrix) > 0);
+        CHECK(std::min({four, two, paperFour, paperTwo}) > 0);
     }
 }
 
@@ -174,7 +178,7 @@ TEST_CASE("randomly rotated, GPTQ is as far from WaterSIC as theory says: within
         const double predicted = predictedRotatedGap(lambda);
         const MatrixD covariance = congruence(q, lambda);
         const double measured =
-            gap(gptqPoint(w, covariance, 4), covariance) - gap(waterSicPoint(w, covariance, 4), covariance);
+            gap(gptqPoint(w, covariance, 4), covariance) - gap(waterSicPoint(w, covariance, 4, false), covariance);
         MESSAGE("spectrum^" << power << ": GPTQ " << measured << " bit above WaterSIC, theory " << predicted);
         CHECK(std::fabs(measured - predicted) <= 0.03);
         if (predicted <= 0.09) CHECK(measured <= 0.1);
@@ -211,7 +215,8 @@ TEST_CASE("the report's rate limit is waterfilling, over eigenvalues and over ro
                   doctest::Approx(limitRate(covariance.matrix, distortion)).epsilon(1e-6));
         }
         CHECK(rateLimit(ones, spectrum, 1.01 * spectrum.mean()) == 0);
-        // A row four times as wide costs two bits more where every component is above the water: one in the mean of two.
+        // A row four times as wide costs two bits more where every component is above the water: one in the mean of
+        // two.
         const double low = 1e-3 * spectrum.minCoeff();
         Eigen::VectorXd uneven(2);
         uneven << 1, 16;

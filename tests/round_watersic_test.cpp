@@ -5,6 +5,7 @@
 #include "round_support.h"
 
 #include "calibrate/rescalers.h"
+#include "calibrate/watersic_descent.h"
 
 #include "base/error.h"
 
@@ -35,6 +36,7 @@ WaterSicOptions plainOptions(double step) {
     options.shrinkage = 0;
     options.roundScales = false;
     options.highestCode = kMaxCode;
+    options.descent = false;
     return options;
 }
 
@@ -50,7 +52,7 @@ TEST_CASE("cancellation in blocks gives the codes and scales of the paper's loop
             options.gains = gains;
             const WaterSicResult result = waterSic(w, covariance.matrix, models(), options);
             const Eigen::VectorXd steps = (step / diagonal.array()).matrix();
-            const Cancelled plain = cancelPlainly(w, covariance.matrix, steps, gains);
+            const auto plain = cancelPlainly(w, covariance.matrix, steps, gains);
             CHECK(result.codes == plain.codes);
             for (Index i = 0; i < 200; ++i)
                 REQUIRE(result.columnScales[static_cast<size_t>(i)] == doctest::Approx(plain.scales[i]).epsilon(1e-6));
@@ -70,6 +72,48 @@ TEST_CASE("with shrunken targets the reported error is still that of the outputs
         options.rescale = rescaling;
         const WaterSicResult result = waterSic(w, h, models(), options);
         CHECK(result.outputError == doctest::Approx(distortion(w, result.dequantised(), h)).epsilon(1e-5));
+    }
+}
+
+TEST_CASE("descent lowers error plus price of bits, knows the error that is left, and does not depend on threads") {
+    Rng rng(7);
+    constexpr Index rows = 150, columns = 90;
+    for (const NamedCovariance& covariance : covariances(rng, columns)) {
+        CAPTURE(covariance.name);
+        MatrixD weights = gaussianMatrix(rng, rows, columns).cast<double>().transpose();
+        weights.col(3).setZero();
+        const double step = 0.6 * std::exp(factorDiagonal(covariance.matrix).array().log().mean());
+        const CancellationFactor factor = cancellationFactor(covariance.matrix, 0, 1);
+        const vulcat::calibrate::Cancelled before = cancelWithSteps(weights, {}, factor, {step, true, 127, 1});
+        const auto errorOf = [&](const vulcat::calibrate::Cancelled& pass) {
+            MatrixD approximation = pass.codes.cast<double>();
+            approximation.array().colwise() *= pass.scales.array();
+            return outputError(weights, approximation, covariance.matrix, 1);
+        };
+        // Bits by the frequencies that the descent knew; codes it brought in are never in the sum's favour.
+        const auto bitsOf = [&](const vulcat::calibrate::Cancelled& pass) {
+            double bits = 0;
+            for (Index i = 0; i < columns; ++i)
+                for (Index r = 0; r < rows; ++r) {
+                    const auto seen = (before.codes.row(i).array() == pass.codes(i, r)).count();
+                    bits -= std::log2((static_cast<double>(seen) + 0.05) / rows);
+                }
+            return bits;
+        };
+        const double price = kBitPrice * step * step;
+        vulcat::calibrate::Cancelled one = before, five = before;
+        lowerCost(weights, covariance.matrix, price, 127, 1, one);
+        lowerCost(weights, covariance.matrix, price, 127, 5, five);
+        CHECK(one.codes == five.codes);
+        CHECK(one.error == five.error);
+        CHECK(one.codes != before.codes);
+        CHECK(one.error == doctest::Approx(errorOf(one)).epsilon(1e-3));
+        CHECK(errorOf(one) + price * bitsOf(one) < errorOf(before) + price * bitsOf(before));
+        CHECK((one.codes.col(3).array() == 0).all());
+        // Where bits are free only the error counts.
+        vulcat::calibrate::Cancelled uncounted = before;
+        lowerCost(weights, covariance.matrix, 0, 127, 1, uncounted);
+        CHECK(errorOf(uncounted) <= errorOf(before));
     }
 }
 
@@ -187,9 +231,9 @@ TEST_CASE("inputs that calibration meets on bad days never abort") {
         dead.col(channel) *= 1e-9;
     }
     const std::vector<NamedCovariance> cases{
-        {"one token", transposedTimes(token, token)},  {"constant inputs", MatrixD::Ones(n, n)},
-        {"nothing seen", MatrixD::Zero(n, n)},     {"dead channels", dead},
-        {"huge", 1e200 * MatrixD::Identity(n, n)}, {"tiny", 1e-200 * MatrixD::Identity(n, n)}};
+        {"one token", transposedTimes(token, token)}, {"constant inputs", MatrixD::Ones(n, n)},
+        {"nothing seen", MatrixD::Zero(n, n)},        {"dead channels", dead},
+        {"huge", 1e200 * MatrixD::Identity(n, n)},    {"tiny", 1e-200 * MatrixD::Identity(n, n)}};
     for (const NamedCovariance& hard : cases)
         for (const double rate : {0.2, 2.0, 8.0}) {
             CAPTURE(hard.name);
