@@ -15,3 +15,9 @@ foreach(rows 1 4 8)
     vulcat_shader(integer_linear_w${bits}_dot_m${rows} ${tile} SUBGROUP DOT REQUIRES SUBGROUP DOT)
   endforeach()
 endforeach()
+
+# On a driver without vector shifts a tile of 4 rows is no faster than four of one.
+foreach(rows 1 8)
+  vulcat_shader(integer_linear_w4_quads_m${rows} FILE integer_linear.comp DEFINES WEIGHT_BITS=4 TILE_M=${rows} TILE_N=4 SUBGROUP QUADS
+    REQUIRES SUBGROUP QUADS)
+endforeach()

@@ -15,6 +15,7 @@
 // TEXEL     activations, codes and parameters are texel buffers: llvmpipe turns a 128-bit fetch into plain vector
 //           loads, but a storage-buffer load into a loop over the invocations.
 // DOT       four products an instruction by OpSDot, for devices where it is accelerated.
+// QUADS     subgroups of four on a driver without vector shifts: lib/integer_quads.glsl does the blocks.
 // Sums      w = q + WEIGHT_OFFSET, x = c + ACTIVATION_OFFSET are unsigned; undone in finishGroup:
 //           sum q c = sum w x - ACTIVATION_OFFSET * sum q - WEIGHT_OFFSET * sum x. Exact for K < 132,000.
 // Tiles     TILE_M and TILE_N are defines, not specialisation constants: SwiftShader unrolls no loops, so arrays over them
@@ -31,9 +32,13 @@
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 #endif
+#ifdef QUADS
+#extension GL_KHR_shader_subgroup_ballot : require
+#endif
 
 #include "interface/integer_linear.h"
-#if defined(DOT)
+#if defined(QUADS)  // included where what it needs is declared
+#elif defined(DOT)
 #include "lib/integer_product_dot.glsl"
 #elif WEIGHT_BITS == 4
 #include "lib/integer_product_w4.glsl"
@@ -61,6 +66,10 @@ uvec4 activationWord(uint index) { return activations[index]; }
 uvec4 codeUnit(uint index) { return codes[index]; }
 uvec4 parameterPair(uint index) { return parameters[index]; }
 #endif
+#ifdef QUADS
+layout(set = 0, binding = 0, std430) readonly buffer ActivationHalves { uvec2 activationHalves[]; };
+uvec2 halfWord(uint index) { return activationHalves[index]; }
+#endif
 layout(set = 0, binding = 3, std430) buffer Y { float y[]; };
 
 uint lane;
@@ -70,6 +79,9 @@ uint sums[TILE_M * TILE_N];
 uint activationSums[TILE_M];
 float results[TILE_M * TILE_N];
 
+#ifdef QUADS
+#include "lib/integer_quads.glsl"
+#else
 #ifdef SUBGROUP
 uvec4 held[TILE_M];  // this lane's word of each row: lanes 2b and 2b + 1 hold block b of the chunk
 
@@ -123,6 +135,8 @@ void multiplyBlock(uint firstBlock, uint block) {
         }
     }
 }
+
+#endif  // QUADS
 
 // Float arithmetic of each output is written out by the preprocessor, not by an unrolled loop: the optimiser's copies of a
 // loop's body lose their NoContraction, and a fused multiply-add rounds once where the contract rounds twice.
@@ -194,8 +208,12 @@ void main() {
         for (uint first = group * push.groupBlocks; first < groupEnd; first += CHUNK) {
             const uint count = min(CHUNK, groupEnd - first);
             loadChunk(first, count);
+#ifdef QUADS
+            multiplyBlock(first, 0);
+#else
             // Rolled: with several blocks in flight llvmpipe's registers no longer suffice and a GEMV takes half as long again.
             for (uint block = 0; block < count; ++block) multiplyBlock(first, block);
+#endif
         }
         finishGroup(group, zeros);
     }

@@ -18,6 +18,7 @@ enum Needs : uint32_t {
     kNeedsSubgroup = 1u << 5,
     kNeedsTexel = 1u << 6,
     kNeedsCoopmat = 1u << 7,
+    kNeedsQuads = 1u << 8,
 };
 
 /// One compiled compute shader (SPIR-V 1.3, entry point "main"). Lives as long as the program.

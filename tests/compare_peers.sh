@@ -1,21 +1,27 @@
 #!/usr/bin/env bash
 # vulcat beside llama.cpp's Vulkan backend on the same driver (the newest Mesa's lavapipe), run by run in turn: medians and
 # ratios as a Markdown table. Needs the packages that VULCAT_SHARED/peers sets up; says so and ends well where they are missing.
-#   tests/compare_peers.sh [--pairs 5] [--formats w4a8,w4a4,w4a16-g128] [--model BAKED_DIR MODEL.gguf]
+#   tests/compare_peers.sh [--pairs 5] [--formats w4a8,w4a4,w4a16-g128] [--shapes 4096x4096x1,4096x14336x1,4096x4096x512]
+#                          [--model BAKED_DIR MODEL.gguf]
+# Shapes are OUTPUTSxINPUTSxROWS.
 #   VULCAT_BUILD=folder    uses the program built there instead of building build/peers
-# "Rival" is its setting as it comes, "rival, best" the one with GGML_VK_DISABLE_COOPMAT=1 GGML_VK_DISABLE_F16=1.
+# "Rival" is its setting as it comes, "rival, best" the one with GGML_VK_DISABLE_COOPMAT=1 GGML_VK_DISABLE_F16=1. "Of FMA
+# peak" is ours beside what 256-bit fused multiply-adds reach on all cores (tests/fma_peak.cpp), measured in each pair.
+# On a busy machine `chrt -r 1 tests/compare_peers.sh` gives both sides the cores they ask for.
 set -euo pipefail
 source_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$source_folder/samples/common.sh"
 
 pairs=5
 formats=w4a8,w4a4,w4a16-g128
+shapes=4096x4096x1,4096x14336x1,4096x4096x512
 baked=
 gguf=
 while [ $# -gt 0 ]; do
     case $1 in
         --pairs) pairs=$2; shift 2 ;;
         --formats) formats=$2; shift 2 ;;
+        --shapes) shapes=$2; shift 2 ;;
         --model) baked=$(realpath "$2"); gguf=$(realpath "$3"); shift 3 ;;
         *) fail "unknown argument: $1 (see the head of $0)" ;;
     esac
@@ -36,40 +42,51 @@ fi
 work=$(mktemp -d /tmp/vulcat-peers.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 cp "$build/samples/vulcat" "$work/"
+g++ -O2 -mavx2 -mfma -pthread "$source_folder/tests/fma_peak.cpp" -o "$work/fma_peak" || skip "no AVX2 and FMA here to measure against"
 
 median() { sort -n | awk '{v[NR] = $1} END {if (NR) print (NR % 2) ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN {if (a == "" || b == "" || b == 0) print "-"; else printf "%.2f", a / b}'; }
 best_setting="GGML_VK_DISABLE_COOPMAT=1 GGML_VK_DISABLE_F16=1"
 
-# rival_kernel BACKEND ROWS INPUTS [ENV]: GFLOP/s of its q4_0 matrix product with 4096 outputs.
+# Its own list has few shapes; a file names others: operation (29 is MUL_MAT), type, extents of the result, parameters, then the
+# sources with type (2 is q4_0, of 18 bytes for 32 weights; 0 is f32), extents and strides in bytes.
+describe_product() {  # OUTPUTS INPUTS ROWS
+    local n=$1 k=$2 m=$3 row=$(($2 / 32 * 18))
+    echo "29 0 $n $m 1 1 0 2 2 $k $n 1 1 18 $row $((row * n)) $((row * n)) 0 $k $m 1 1 4 $((4 * k)) $((4 * k * m)) $((4 * k * m)) product"
+}
+
+# rival_kernel BACKEND OUTPUTS INPUTS ROWS [ENV]: GOP/s of its q4_0 matrix product.
 rival_kernel() {
-    VULCAT_PEERS_ENV="${4:-}" "$shared/peers/run.sh" "$rival_ops" perf -o MUL_MAT -b "$1" \
-        -p "type_a=q4_0,type_b=f32,m=4096,n=$2,k=$3,bs=\[1,1\],nr=\[1,1\]" 2>/dev/null |
-        sed 's/\x1b\[[0-9;]*m//g' | awk '{for (i = 2; i <= NF; i++) {
-            if ($i == "TFLOPS") print $(i - 1) * 1000; if ($i == "GFLOPS") print $(i - 1); if ($i == "MFLOPS") print $(i - 1) / 1000}}' | head -n 1
+    describe_product "$2" "$3" "$4" >"$work/product"
+    VULCAT_PEERS_ENV="${5:-}" "$shared/peers/run.sh" "$rival_ops" perf --test-file "$work/product" -b "$1" >"$work/rival_log" 2>&1 ||
+        fail "the rival failed on $1: $(tail -n 3 "$work/rival_log")"
+    awk -v operations="$((2 * $2 * $3 * $4))" '/MUL_MAT/ {for (i = 2; i <= NF; i++) if ($i == "us/run") {print operations / $(i - 1) * 1e-3; exit}}' "$work/rival_log"
 }
 
-# our_kernel ROWS INPUTS: the fastest of our formats, "GOP/s format".
+# our_kernel OUTPUTS INPUTS ROWS: the fastest of our formats, "GOP/s format".
 our_kernel() {
-    "$shared/peers/run.sh" "$work/vulcat" bench --kernels --shapes "4096x$2" --rows "$1" --types "$formats" --format json 2>/dev/null |
-        awk -F'"' '/"kernel"/ {k = $4} /"GOP\/s"/ {split($0, p, /: */); v = p[2] + 0; if (k ~ /^w[0-9]/ && v > best) {best = v; name = k}} END {print best, name}'
+    "$shared/peers/run.sh" "$work/vulcat" bench --kernels --shapes "$1x$2" --rows "$3" --types "$formats" --format json 2>"$work/our_log" |
+        awk -F'"' '/"kernel"/ {k = $4} /"GOP\/s"/ {split($0, p, /: */); gsub(/[",]/, "", p[2]); v = p[2] + 0
+            if (k ~ /^w[0-9]/ && v > best) {best = v; name = k}} END {print best, name}'
 }
 
-kernel_row() {  # ROWS INPUTS
-    local rows=$1 inputs=$2 i line
-    : >"$work/rival"; : >"$work/rival_best"; : >"$work/cpu"; : >"$work/ours"; : >"$work/names"
+kernel_row() {  # OUTPUTS INPUTS ROWS
+    local outputs=$1 inputs=$2 rows=$3 i line backend
+    for backend in rival rival_best cpu ours names peak; do : >"$work/$backend"; done
     for ((i = 0; i < pairs; i++)); do
-        say "    4096x$inputs, M $rows: pair $((i + 1)) of $pairs"
-        rival_kernel Vulkan0 "$rows" "$inputs" >>"$work/rival"
-        line=$(our_kernel "$rows" "$inputs")
+        say "    ${outputs}x$inputs, M $rows: pair $((i + 1)) of $pairs"
+        rival_kernel Vulkan0 "$outputs" "$inputs" "$rows" >>"$work/rival"
+        line=$(our_kernel "$outputs" "$inputs" "$rows")
         echo "${line% *}" >>"$work/ours"; echo "${line#* }" >>"$work/names"
-        rival_kernel Vulkan0 "$rows" "$inputs" "$best_setting" >>"$work/rival_best"
-        rival_kernel CPU "$rows" "$inputs" >>"$work/cpu"
+        rival_kernel Vulkan0 "$outputs" "$inputs" "$rows" "$best_setting" >>"$work/rival_best"
+        rival_kernel CPU "$outputs" "$inputs" "$rows" >>"$work/cpu"
+        "$work/fma_peak" >>"$work/peak"
     done
-    local rival best cpu ours
+    local rival best cpu ours peak
     rival=$(median <"$work/rival"); best=$(median <"$work/rival_best"); cpu=$(median <"$work/cpu"); ours=$(median <"$work/ours")
-    echo "| 4096x$inputs, M $rows ($(sort "$work/names" | uniq -c | sort -rn | awk 'NR == 1 {print $2}')) | GOP/s | $ours | $rival | $best | $cpu |" \
-        "$(ratio "$ours" "$rival") | $(ratio "$ours" "$best") | $(ratio "$ours" "$cpu") |"
+    peak=$(median <"$work/peak")
+    echo "| ${outputs}x$inputs, M $rows ($(sort "$work/names" | uniq -c | sort -rn | awk 'NR == 1 {print $2}')) | GOP/s | $ours | $rival | $best | $cpu |" \
+        "$(ratio "$ours" "$rival") | $(ratio "$ours" "$best") | $(ratio "$ours" "$cpu") | $(ratio "$ours" "$peak") |"
 }
 
 # rival_model TEST(pp128|tg32) ENV [ARGUMENTS]: tokens/s.
@@ -98,11 +115,11 @@ model_row() {  # TEST
     done
     local rival best cpu ours
     rival=$(median <"$work/rival"); best=$(median <"$work/rival_best"); cpu=$(median <"$work/cpu"); ours=$(median <"$work/ours")
-    echo "| $1 of $(basename "$baked") | tokens/s | $ours | $rival | $best | $cpu | $(ratio "$ours" "$rival") | $(ratio "$ours" "$best") | $(ratio "$ours" "$cpu") |"
+    echo "| $1 of $(basename "$baked") | tokens/s | $ours | $rival | $best | $cpu | $(ratio "$ours" "$rival") | $(ratio "$ours" "$best") | $(ratio "$ours" "$cpu") | - |"
 }
 
-echo "| what | unit | vulcat | rival | rival, best | rival, its CPU code | over rival | over best | over its CPU |"
-echo "|------|------|-------:|------:|------------:|--------------------:|-----------:|----------:|-------------:|"
+echo "| what | unit | vulcat | rival | rival, best | rival, its CPU code | over rival | over best | over its CPU | of FMA peak |"
+echo "|------|------|-------:|------:|------------:|--------------------:|-----------:|----------:|-------------:|------------:|"
 if [ -n "$baked" ]; then
     baked_inside=$baked
     gguf_inside=$gguf
@@ -111,6 +128,8 @@ if [ -n "$baked" ]; then
     model_row tg32
     model_row pp128
 else
-    kernel_row 1 14336
-    kernel_row 512 14336
+    for shape in ${shapes//,/ }; do
+        # shellcheck disable=SC2086  # three words
+        kernel_row ${shape//x/ }
+    done
 fi

@@ -56,7 +56,8 @@ CapabilitySet neededBy(uint32_t spirvCapability, bool& known) {
 std::string complaint(const shaders::Module& module) {
     const vk::SpirvModule spirv = vk::readSpirv(module.words);
     const CapabilitySet declared = CapabilitySet::fromBits(module.needs);
-    CapabilitySet used;
+    // QUADS promises a subgroup size, for which SPIR-V has no capability.
+    CapabilitySet used = declared & CapabilitySet{Capability::Quads};
     for (uint32_t number : spirv.capabilities) {
         bool known = false;
         used = used | neededBy(number, known);
@@ -75,16 +76,23 @@ std::string complaint(const shaders::Module& module) {
     return {};
 }
 
-/// Float arithmetic that a driver may fuse, or that the compiler fused itself. SPIR-V's numbers: OpExtInst 12,
-/// OpDecorate 71, OpFAdd 129, OpFSub 131, OpFMul 133, decoration NoContraction 42, GLSL.std.450's Fma 50.
+/// Float arithmetic that a driver may fuse, or that the compiler fused itself: a multiplication whose result is added or
+/// subtracted, unless one of the two is decorated. SPIR-V's numbers: OpExtInst 12, OpDecorate 71, OpFAdd 129, OpFSub 131,
+/// OpFMul 133, decoration NoContraction 42, GLSL.std.450's Fma 50.
 size_t fusableOperations(std::span<const uint32_t> words) {
-    std::set<uint32_t> exact;
+    std::set<uint32_t> exact, products;
     size_t count = 0;
     for (size_t at = 5; at < words.size(); at += words[at] >> 16) {
         const uint32_t opcode = words[at] & 0xFFFF;
         if (opcode == 71 && words[at + 2] == 42) exact.insert(words[at + 1]);
         if (opcode == 12 && words[at + 4] == 50) ++count;
-        if ((opcode == 129 || opcode == 131 || opcode == 133) && !exact.contains(words[at + 2])) ++count;
+        if (opcode == 133 && !exact.contains(words[at + 2])) products.insert(words[at + 2]);
+    }
+    for (size_t at = 5; at < words.size(); at += words[at] >> 16) {
+        const uint32_t opcode = words[at] & 0xFFFF;
+        if (opcode != 129 && opcode != 131) continue;
+        if (!exact.contains(words[at + 2])) ++count;
+        if (products.contains(words[at + 3]) || products.contains(words[at + 4])) ++count;
     }
     return count;
 }

@@ -56,7 +56,7 @@ TEST_CASE("capability sets") {
     const CapabilitySet set{Capability::Dot, Capability::Subgroup};
     CHECK(CapabilitySet{}.toString() == "BASE");
     CHECK(set.toString() == "DOT SUBGROUP");
-    CHECK(CapabilitySet::all().toString() == "STORE16 F16 STORE8 I8 DOT SUBGROUP TEXEL COOPMAT");
+    CHECK(CapabilitySet::all().toString() == "STORE16 F16 STORE8 I8 DOT SUBGROUP TEXEL COOPMAT QUADS");
     CHECK(set.contains(Capability::Dot));
     CHECK(set.contains(CapabilitySet{}));
     CHECK_FALSE(set.contains(CapabilitySet{Capability::Dot, Capability::Texel}));
@@ -157,10 +157,19 @@ TEST_CASE("quirks take capabilities away and say why") {
     CHECK_FALSE(software.capabilities.contains(Capability::Coopmat));
 
     vk::DeviceInfo plain = machine()[2];
+    const CapabilitySet usual = CapabilitySet::all() - CapabilitySet{Capability::Quads};
+    plain.available = plain.capabilities = usual;
+    vk::applyQuirks(plain);
+    CHECK(plain.capabilities == usual);
+    CHECK(plain.quirks.empty());
     plain.available = plain.capabilities = CapabilitySet::all();
     vk::applyQuirks(plain);
+    CHECK(plain.capabilities == usual);
+    CHECK(plain.available == CapabilitySet::all());
+    plain.driverId = VK_DRIVER_ID_GOOGLE_SWIFTSHADER;
+    plain.capabilities = CapabilitySet::all();
+    vk::applyQuirks(plain);
     CHECK(plain.capabilities == CapabilitySet::all());
-    CHECK(plain.quirks.empty());
 }
 
 TEST_CASE("a pipeline-cache blob comes back only whole and only to its own device, driver and modules") {

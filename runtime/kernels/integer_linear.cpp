@@ -17,6 +17,7 @@ constexpr Variant kVariantsW4[] = {
     {"integer_linear_w4_subgroup", {vk::Capability::Subgroup}, 1},
     {"integer_linear_w4_texel", {vk::Capability::Subgroup, vk::Capability::Texel}, 2},
     {"integer_linear_w4_dot", {vk::Capability::Subgroup, vk::Capability::Dot}, 3},
+    {"integer_linear_w4_quads", {vk::Capability::Subgroup, vk::Capability::Quads}, 4},
 };
 constexpr Variant kVariantsW8[] = {
     {"integer_linear_w8", {}, 0},
@@ -36,14 +37,20 @@ uint32_t groupBlocksOf(const LinearShape& shape) {
     return shape.groupSize == 0 ? blocksOf(shape) : std::min(shape.groupSize / kBlockInputs, blocksOf(shape));
 }
 
-// Tiles of 1 and 4 rows of x, and of 8 where variants have registers for it.
-bool hasTallTile(const Variant& variant) {
-    return variant.required.contains(vk::Capability::Texel) || variant.required.contains(vk::Capability::Dot);
-}
+// A height of tiles in rows of x, and what one costs beside a tile of a single row: taller ones unpack weights once for
+// all rows.
+struct TileHeight {
+    uint32_t rows = 1;
+    double cost = 1;
+};
 
-// What a tile costs beside one of a single row, as measured on llvmpipe: taller ones unpack weights once for all rows.
-double costOfTile(uint32_t rows) {
-    return 0.72 + 0.24 * rows;
+// Measured on llvmpipe, and for QUADS on SwiftShader. BASE and SUBGROUP have no registers for tiles of 8.
+std::span<const TileHeight> tileHeights(const Variant& variant) {
+    static constexpr TileHeight kUsual[] = {{1, 0.96}, {4, 1.68}, {8, 2.64}};
+    static constexpr TileHeight kQuads[] = {{1, 1}, {8, 6}};
+    if (variant.required.contains(vk::Capability::Quads)) return kQuads;
+    const bool tall = variant.required.contains(vk::Capability::Texel) || variant.required.contains(vk::Capability::Dot);
+    return std::span(kUsual).first(tall ? 3 : 2);
 }
 
 }  // namespace
@@ -63,7 +70,7 @@ IntegerLinear::IntegerLinear(vk::Device& device, vk::PipelineLibrary& library, c
     module_ = variant.module;
     texel_ = variant.required.contains(vk::Capability::Texel);
 
-    const auto addTile = [&](uint32_t rows) {
+    const auto addTile = [&](uint32_t rows, double cost) {
         const std::string module = module_ + "_m" + std::to_string(rows);
         vk::PipelineSpec spec;
         spec.module = module;
@@ -74,16 +81,19 @@ IntegerLinear::IntegerLinear(vk::Device& device, vk::PipelineLibrary& library, c
         if (variant.required.contains(vk::Capability::Subgroup) && device.subgroupSizeControl()) {
             spec.requiredSubgroupSize = lanes;
         }
-        tiles_.push_back({&library.get(spec), rows});
+        tiles_.push_back({&library.get(spec), rows, cost});
     };
-    addTile(1);
-    if (maxRows > 1) addTile(4);
-    if (maxRows > 4 && hasTallTile(variant)) addTile(8);
+    // A tile is of use when there are more rows than the next smaller one takes.
+    uint32_t covered = 0;
+    for (const TileHeight& height : tileHeights(variant)) {
+        if (maxRows > covered) addTile(height.rows, height.cost);
+        covered = height.rows;
+    }
 }
 
 const IntegerLinear::Tile& IntegerLinear::tileFor(uint32_t rows) const {
     const auto cost = [rows](const Tile& tile) {
-        return static_cast<double>(divideUp(rows, tile.rows)) * costOfTile(tile.rows);
+        return static_cast<double>(divideUp(rows, tile.rows)) * tile.cost;
     };
     return *std::min_element(tiles_.begin(), tiles_.end(),
                              [&](const Tile& a, const Tile& b) { return cost(a) < cost(b); });

@@ -8,7 +8,8 @@
 //
 // Variants: BASE reads activations at workgroup-uniform addresses; SUBGROUP reads one vector an invocation and hands
 // the words round by shuffles; SUBGROUP + TEXEL reads through texel buffers, which on llvmpipe is the faster path;
-// SUBGROUP + DOT multiplies with integer dot products, for devices that accelerate them (then DOT is recommended).
+// SUBGROUP + DOT multiplies with integer dot products, for devices that accelerate them (then DOT is recommended);
+// SUBGROUP + QUADS does without shifts, for drivers without vector shifts (SwiftShader).
 
 #include "kernels/linear_weights.h"
 #include "kernels/quantise_rows.h"
@@ -44,6 +45,7 @@ class IntegerLinear {
     struct Tile {
         const vk::Pipeline* pipeline = nullptr;
         uint32_t rows = 0;  ///< rows of x a workgroup computes
+        double cost = 1;    ///< of a workgroup, beside that of a single row
     };
     const Tile& tileFor(uint32_t rows) const;
 

@@ -6,7 +6,7 @@
 namespace vulcat::vk {
 
 std::string CapabilitySet::toString() const {
-    static constexpr std::array<std::pair<Capability, const char*>, 8> kNames = {{
+    static constexpr std::array<std::pair<Capability, const char*>, 9> kNames = {{
         {Capability::Store16, "STORE16"},
         {Capability::F16, "F16"},
         {Capability::Store8, "STORE8"},
@@ -15,6 +15,7 @@ std::string CapabilitySet::toString() const {
         {Capability::Subgroup, "SUBGROUP"},
         {Capability::Texel, "TEXEL"},
         {Capability::Coopmat, "COOPMAT"},
+        {Capability::Quads, "QUADS"},
     }};
     std::string text;
     for (const auto& [bit, name] : kNames) {

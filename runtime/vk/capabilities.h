@@ -19,6 +19,7 @@ enum class Capability : uint32_t {
     Subgroup = shaders::kNeedsSubgroup,  ///< basic, arithmetic, shuffle, ballot in compute; subgroup size known
     Texel = shaders::kNeedsTexel,        ///< RGBA32UI uniform texel buffers of at least 2^24 elements (256 MiB)
     Coopmat = shaders::kNeedsCoopmat,    ///< KHR cooperative matrix with an s8 x s8 -> s32 subgroup shape
+    Quads = shaders::kNeedsQuads,        ///< subgroups of exactly four: kernels that do without shifts
 };
 
 class CapabilitySet {
@@ -48,7 +49,7 @@ class CapabilitySet {
     std::string toString() const;
 
   private:
-    static constexpr uint32_t kAllBits = 0xff;
+    static constexpr uint32_t kAllBits = 0x1ff;
     uint32_t bits_ = 0;
 };
 

@@ -221,6 +221,8 @@ void readCapabilities(const InstanceDispatch& vk, const Properties& properties, 
     if ((subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0 &&
         (subgroup.supportedOperations & kOperations) == kOperations && subgroup.subgroupSize >= 4) {
         set = set | CapabilitySet{Capability::Subgroup};
+        if (info.limits.minSubgroupSize == 4 && info.limits.maxSubgroupSize == 4)
+            set = set | CapabilitySet{Capability::Quads};
     }
     if (texelWorks(vk, info)) set = set | CapabilitySet{Capability::Texel};
     readCoopmatShapes(vk, info);

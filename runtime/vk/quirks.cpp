@@ -26,6 +26,10 @@ const Quirk kQuirks[] = {
      {Capability::Coopmat},
      false,
      "lavapipe's cooperative matrices are several times slower than its plain integer code"},
+    {[](const DeviceInfo& info) { return info.driverId != VK_DRIVER_ID_GOOGLE_SWIFTSHADER; },
+     {Capability::Quads},
+     false,
+     "doing without shifts pays only where the driver takes vector shifts apart"},
 };
 
 }  // namespace
