@@ -21,3 +21,9 @@ foreach(rows 1 8)
   vulcat_shader(integer_linear_w4_quads_m${rows} FILE integer_linear.comp DEFINES WEIGHT_BITS=4 TILE_M=${rows} TILE_N=4 SUBGROUP QUADS
     REQUIRES SUBGROUP QUADS)
 endforeach()
+
+if(VULCAT_GLSL_KHR_COOPMAT)
+  foreach(bits 4 8)
+    vulcat_shader(integer_linear_w${bits}_coopmat FILE integer_linear_coopmat.comp DEFINES WEIGHT_BITS=${bits} REQUIRES SUBGROUP I8 COOPMAT)
+  endforeach()
+endif()

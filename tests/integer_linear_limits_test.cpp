@@ -2,9 +2,14 @@
 
 #include "support/integer_case.h"
 
+#include "shaders/table.h"
+
 #include "base/error.h"
 
 #include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstdio>
 
 using namespace vulcat;
 using test::IntegerCase;
@@ -42,6 +47,25 @@ TEST_CASE("few workgroups a dimension mean several dispatches") {
             CHECK_MESSAGE(test::countWrong(test::runOnGpu(gpu, allowed, data), expected, first) == 0, first);
         }
     }
+}
+
+TEST_CASE("many rows go to cooperative matrices where they are allowed, few rows never") {
+    test::GpuFixture gpu;
+    const vk::CapabilitySet matrices = {vk::Capability::Subgroup, vk::Capability::I8, vk::Capability::Coopmat};
+    const auto modules = shaders::modules();
+    const bool built = std::any_of(modules.begin(), modules.end(),
+                                   [](const auto& item) { return item.name == "integer_linear_w4_coopmat"; });
+    if (!built || !gpu.capabilities().contains(matrices)) {
+        std::printf("SKIPPED: cooperative matrices, which this %s lacks\n", built ? "device" : "build");
+        return;
+    }
+    const kernels::LinearShape shape{kernels::WeightFormat::Int4, 64, 0};
+    const auto moduleFor = [&](const vk::CapabilitySet& allowed, uint32_t rows) {
+        return std::string(kernels::IntegerLinear(gpu.device(), gpu.pipelines(), allowed, shape, rows).module());
+    };
+    CHECK(moduleFor(matrices, 64) == "integer_linear_w4_coopmat");
+    CHECK(moduleFor(matrices, 4) == "integer_linear_w4_subgroup");
+    CHECK(moduleFor({vk::Capability::Subgroup}, 64) == "integer_linear_w4_subgroup");
 }
 
 TEST_CASE("plans and arguments that disagree are refused") {

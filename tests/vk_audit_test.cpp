@@ -76,9 +76,9 @@ std::string complaint(const shaders::Module& module) {
     return {};
 }
 
-/// Float arithmetic that a driver may fuse, or that the compiler fused itself: a multiplication whose result is added or
-/// subtracted, unless one of the two is decorated. SPIR-V's numbers: OpExtInst 12, OpDecorate 71, OpFAdd 129, OpFSub 131,
-/// OpFMul 133, decoration NoContraction 42, GLSL.std.450's Fma 50.
+/// Float arithmetic that a driver may fuse, or that the compiler fused itself: a multiplication whose result is added
+/// or subtracted, unless one of the two is decorated. SPIR-V's numbers: OpExtInst 12, OpDecorate 71, OpFAdd 129, OpFSub
+/// 131, OpFMul 133, decoration NoContraction 42, GLSL.std.450's Fma 50.
 size_t fusableOperations(std::span<const uint32_t> words) {
     std::set<uint32_t> exact, products;
     size_t count = 0;

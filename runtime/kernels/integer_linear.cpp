@@ -3,11 +3,14 @@
 #include "kernels/variant.h"
 
 #include "shaders/interface/integer_linear.h"
+#include "shaders/table.h"
 
 #include "base/checked.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
+#include <utility>
 
 namespace vulcat::kernels {
 namespace {
@@ -49,8 +52,44 @@ std::span<const TileHeight> tileHeights(const Variant& variant) {
     static constexpr TileHeight kUsual[] = {{1, 0.96}, {4, 1.68}, {8, 2.64}};
     static constexpr TileHeight kQuads[] = {{1, 1}, {8, 6}};
     if (variant.required.contains(vk::Capability::Quads)) return kQuads;
-    const bool tall = variant.required.contains(vk::Capability::Texel) || variant.required.contains(vk::Capability::Dot);
+    const bool tall =
+        variant.required.contains(vk::Capability::Texel) || variant.required.contains(vk::Capability::Dot);
     return std::span(kUsual).first(tall ? 3 : 2);
+}
+
+// Cooperative matrices come beside the tiles of the best other variant: they are nothing for a few rows.
+constexpr vk::CapabilitySet kMatrixNeeds = {vk::Capability::Subgroup, vk::Capability::I8, vk::Capability::Coopmat};
+constexpr uint32_t kFewRows = 8;
+constexpr uint32_t kMatricesOfWave = 2;   // each way, see shaders/integer_linear_coopmat.comp
+constexpr double kMatrixCostOfRow = 0.1;  // as TileHeight::cost; where they are slower a quirk takes them away
+
+/// The largest shape that cuts a block of K and whose tile is a whole number of elements an invocation.
+std::optional<vk::CoopmatShape> matrixShape(const vk::DeviceInfo& info, uint32_t lanes) {
+    std::optional<vk::CoopmatShape> best;
+    for (const vk::CoopmatShape& shape : info.coopmatShapes) {
+        const bool fits = shape.k % 4 == 0 && kBlockInputs % shape.k == 0 &&
+                          kMatricesOfWave * kMatricesOfWave * shape.m * shape.n % lanes == 0;
+        if (fits && (!best || shape.m * shape.n * shape.k > best->m * best->n * best->k)) best = shape;
+    }
+    return best;
+}
+
+/// Not every compiler knows cooperative matrices: see shaders/CMakeLists.txt.
+bool isBuilt(std::string_view module) {
+    const auto modules = shaders::modules();
+    return std::any_of(modules.begin(), modules.end(), [&](const auto& item) { return item.name == module; });
+}
+
+vk::PipelineSpec pipelineOf(std::string_view module, std::vector<uint32_t> constants, bool texel,
+                            uint32_t subgroupSize) {
+    vk::PipelineSpec spec;
+    spec.module = module;
+    spec.constants = std::move(constants);
+    spec.pushBytes = sizeof(shaders::IntegerLinearPush);
+    const vk::BindingKind source = texel ? vk::BindingKind::UniformTexel : vk::BindingKind::Storage;
+    spec.bindings = {source, source, source, vk::BindingKind::Storage};
+    spec.requiredSubgroupSize = subgroupSize;
+    return spec;
 }
 
 }  // namespace
@@ -67,34 +106,48 @@ IntegerLinear::IntegerLinear(vk::Device& device, vk::PipelineLibrary& library, c
     if (lanes != device.limits().subgroupSize) usable = usable - vk::CapabilitySet{vk::Capability::Subgroup};
     const Variant& variant =
         shape.format == WeightFormat::Int4 ? choose(kVariantsW4, usable) : choose(kVariantsW8, usable);
-    module_ = variant.module;
-    texel_ = variant.required.contains(vk::Capability::Texel);
-
-    const auto addTile = [&](uint32_t rows, double cost) {
-        const std::string module = module_ + "_m" + std::to_string(rows);
-        vk::PipelineSpec spec;
-        spec.module = module;
-        spec.constants = {lanes};
-        spec.pushBytes = sizeof(shaders::IntegerLinearPush);
-        const vk::BindingKind source = texel_ ? vk::BindingKind::UniformTexel : vk::BindingKind::Storage;
-        spec.bindings = {source, source, source, vk::BindingKind::Storage};
-        if (variant.required.contains(vk::Capability::Subgroup) && device.subgroupSizeControl()) {
-            spec.requiredSubgroupSize = lanes;
-        }
-        tiles_.push_back({&library.get(spec), rows, cost});
-    };
     // A tile is of use when there are more rows than the next smaller one takes.
     uint32_t covered = 0;
     for (const TileHeight& height : tileHeights(variant)) {
-        if (maxRows > covered) addTile(height.rows, height.cost);
+        if (maxRows > covered) addTile(library, variant, height.rows, height.cost);
         covered = height.rows;
     }
+    if (maxRows > kFewRows && usable.contains(kMatrixNeeds)) addMatrixTile(library);
+}
+
+void IntegerLinear::addTile(vk::PipelineLibrary& library, const Variant& variant, uint32_t rows, double cost) {
+    const uint32_t lanes = weightLanes(device_);
+    Tile tile;
+    tile.module = variant.module;
+    tile.rows = rows;
+    tile.columns = kTilesOfGroup * lanes;
+    tile.cost = cost;
+    tile.texel = variant.required.contains(vk::Capability::Texel);
+    const std::string module = tile.module + "_m" + std::to_string(rows);
+    const bool subgroups = variant.required.contains(vk::Capability::Subgroup) && device_.subgroupSizeControl();
+    tile.pipeline = &library.get(pipelineOf(module, {lanes}, tile.texel, subgroups ? lanes : 0));
+    tiles_.push_back(std::move(tile));
+}
+
+void IntegerLinear::addMatrixTile(vk::PipelineLibrary& library) {
+    const uint32_t lanes = weightLanes(device_);
+    const std::optional<vk::CoopmatShape> shape = matrixShape(device_.info(), lanes);
+    Tile tile;
+    tile.module = shape_.format == WeightFormat::Int4 ? "integer_linear_w4_coopmat" : "integer_linear_w8_coopmat";
+    if (!shape || !isBuilt(tile.module)) return;
+    // On a CPU the subgroups of a workgroup run one after the other; on a GPU four of them share what they read.
+    const uint32_t waves = device_.info().type == vk::DeviceType::Cpu ? 1 : 2;
+    tile.rows = kMatricesOfWave * shape->m * waves;
+    tile.columns = kMatricesOfWave * shape->n * waves;
+    tile.cost = kMatrixCostOfRow * tile.rows;
+    tile.pipeline =
+        &library.get(pipelineOf(tile.module, {lanes * waves * waves, shape->m, shape->n, shape->k, lanes, waves, waves},
+                                false, device_.subgroupSizeControl() ? lanes : 0));
+    tiles_.push_back(std::move(tile));
 }
 
 const IntegerLinear::Tile& IntegerLinear::tileFor(uint32_t rows) const {
-    const auto cost = [rows](const Tile& tile) {
-        return static_cast<double>(divideUp(rows, tile.rows)) * tile.cost;
-    };
+    const auto cost = [rows](const Tile& tile) { return static_cast<double>(divideUp(rows, tile.rows)) * tile.cost; };
     return *std::min_element(tiles_.begin(), tiles_.end(),
                              [&](const Tile& a, const Tile& b) { return cost(a) < cost(b); });
 }
@@ -108,21 +161,21 @@ void IntegerLinear::record(vk::Recorder& recorder, const Args& args) const {
         throw Error(Result::InvalidArgument, "cannot multiply " + std::to_string(args.rows) + " rows with a plan for " +
                                                  std::to_string(std::min(maxRows_, args.x.rows())));
     }
-    if (texel_ && (!args.x.texel() || !weights.panels().front().codesTexel)) {
+    const Tile& tile = tileFor(args.rows);
+    if (tile.texel && (!args.x.texel() || !weights.panels().front().codesTexel)) {
         throw Error(Result::InvalidArgument,
                     "weights and quantised rows must be made with the capabilities of their plan");
     }
-    const Tile& tile = tileFor(args.rows);
     const vk::BufferView y = args.y.part(0, uint64_t{args.rows} * weights.outputs() * sizeof(float));
-    const vk::Binding x = texel_
+    const vk::Binding x = tile.texel
                               ? vk::read(*args.x.texel())
                               : vk::read(args.x.storage().part(0, QuantisedRows::sizeBytes(args.rows, shape_.inputs)));
     const vk::Binding out = args.accumulate ? vk::readWrite(y) : vk::write(y);
     const uint64_t rowsOfDispatch = uint64_t{device_.limits().maxWorkgroupCount[1]} * tile.rows;
 
     for (const WeightPanel& panel : weights.panels()) {
-        const vk::Binding codes = texel_ ? vk::read(*panel.codesTexel) : vk::read(panel.codes);
-        const vk::Binding parameters = texel_ ? vk::read(*panel.parametersTexel) : vk::read(panel.parameters);
+        const vk::Binding codes = tile.texel ? vk::read(*panel.codesTexel) : vk::read(panel.codes);
+        const vk::Binding parameters = tile.texel ? vk::read(*panel.parametersTexel) : vk::read(panel.parameters);
         for (uint64_t first = 0; first < args.rows; first += rowsOfDispatch) {
             shaders::IntegerLinearPush push{};
             push.rows = args.rows;
@@ -136,7 +189,7 @@ void IntegerLinear::record(vk::Recorder& recorder, const Args& args) const {
             push.accumulate = args.accumulate ? 1 : 0;
             const uint64_t rows = std::min(rowsOfDispatch, args.rows - first);
             recorder.dispatch(*tile.pipeline, {x, codes, parameters, out}, push,
-                              {static_cast<uint32_t>(divideUp(panel.tiles, kTilesOfGroup)),
+                              {static_cast<uint32_t>(divideUp(panel.rowCount, tile.columns)),
                                static_cast<uint32_t>(divideUp(rows, tile.rows)), 1},
                               tile.rows == 1 ? "integer_gemv" : "integer_gemm");
         }

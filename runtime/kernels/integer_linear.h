@@ -9,7 +9,8 @@
 // Variants: BASE reads activations at workgroup-uniform addresses; SUBGROUP reads one vector an invocation and hands
 // the words round by shuffles; SUBGROUP + TEXEL reads through texel buffers, which on llvmpipe is the faster path;
 // SUBGROUP + DOT multiplies with integer dot products, for devices that accelerate them (then DOT is recommended);
-// SUBGROUP + QUADS does without shifts, for drivers without vector shifts (SwiftShader).
+// SUBGROUP + QUADS does without shifts, for drivers without vector shifts (SwiftShader). SUBGROUP + I8 + COOPMAT adds
+// tiles for many rows on cooperative matrices to the best of the others.
 
 #include "kernels/linear_weights.h"
 #include "kernels/quantise_rows.h"
@@ -22,10 +23,12 @@
 
 namespace vulcat::kernels {
 
+struct Variant;
+
 class IntegerLinear {
   public:
-    /// Pipelines for weights of this shape: for one row, and, when maxRows says that there are more, for several at once.
-    /// Throws Error(Unsupported) for float weight formats or K >= 132,000.
+    /// Pipelines for weights of this shape: for one row, and, when maxRows says that there are more, for several at
+    /// once. Throws Error(Unsupported) for float weight formats or K >= 132,000.
     IntegerLinear(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
                   const LinearShape& shape, uint32_t maxRows);
 
@@ -39,21 +42,25 @@ class IntegerLinear {
     /// One dispatch a panel. Throws Error(InvalidArgument) when the arguments disagree with the plan.
     void record(vk::Recorder& recorder, const Args& args) const;
 
-    std::string_view module() const { return module_; }  ///< the chosen variant's shaders, without their tile
+    /// The shaders that maxRows rows run, without their tile.
+    std::string_view module() const { return tileFor(maxRows_).module; }
 
   private:
     struct Tile {
         const vk::Pipeline* pipeline = nullptr;
-        uint32_t rows = 0;  ///< rows of x a workgroup computes
-        double cost = 1;    ///< of a workgroup, beside that of a single row
+        std::string module;
+        uint32_t rows = 0;     ///< rows of x a workgroup computes
+        uint32_t columns = 0;  ///< and columns of y
+        double cost = 1;       ///< of a workgroup, beside that of a single row
+        bool texel = false;    ///< reads through texel buffers
     };
+    void addTile(vk::PipelineLibrary& library, const Variant& variant, uint32_t rows, double cost);
+    void addMatrixTile(vk::PipelineLibrary& library);
     const Tile& tileFor(uint32_t rows) const;
 
     const vk::Device& device_;
     LinearShape shape_;
     uint32_t maxRows_ = 0;
-    bool texel_ = false;
-    std::string module_;
     std::vector<Tile> tiles_;
 };
 

@@ -84,11 +84,11 @@ void refreshSums(IntegerData& data) {
 
 std::vector<vk::CapabilitySet> integerVariants(const GpuFixture& gpu) {
     using vk::Capability;
-    static constexpr vk::CapabilitySet kSets[] = {
-        {Capability::Subgroup},
-        {Capability::Subgroup, Capability::Texel},
-        {Capability::Subgroup, Capability::Dot},
-        {Capability::Subgroup, Capability::Quads}};
+    static constexpr vk::CapabilitySet kSets[] = {{Capability::Subgroup},
+                                                  {Capability::Subgroup, Capability::Texel},
+                                                  {Capability::Subgroup, Capability::Dot},
+                                                  {Capability::Subgroup, Capability::Quads},
+                                                  {Capability::Subgroup, Capability::I8, Capability::Coopmat}};
     std::vector<vk::CapabilitySet> sets = {{}};
     for (const vk::CapabilitySet& set : kSets) {
         if (gpu.capabilities().contains(set)) sets.push_back(set);
@@ -98,8 +98,8 @@ std::vector<vk::CapabilitySet> integerVariants(const GpuFixture& gpu) {
 
 void saySkippedVariants(const GpuFixture& gpu) {
     const vk::CapabilitySet missing =
-        vk::CapabilitySet{vk::Capability::Subgroup, vk::Capability::Texel, vk::Capability::Dot,
-                          vk::Capability::Quads} -
+        vk::CapabilitySet{vk::Capability::Subgroup, vk::Capability::Texel, vk::Capability::Dot, vk::Capability::Quads,
+                          vk::Capability::Coopmat} -
         gpu.capabilities();
     if (!missing.empty())
         std::printf("SKIPPED: variants that need %s, which this device lacks\n", missing.toString().c_str());
