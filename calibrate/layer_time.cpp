@@ -7,6 +7,8 @@
 #include "calibrate/rounding.h"
 #include "calibrate/site.h"
 
+#include "format/names.h"
+
 #include <algorithm>
 #include <array>
 #include <chrono>

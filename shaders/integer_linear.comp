@@ -83,6 +83,10 @@ float results[TILE_M * TILE_N];
 #include "lib/integer_quads.glsl"
 #else
 #ifdef SUBGROUP
+// For llvmpipe: the lane of a shuffle is the same for all, but must not look so. Newer ones would take each word out of its
+// vector, through memory, only to spread it again, and a GEMM would take half as long again. On a GPU that is what is wanted.
+layout(constant_id = 1) const bool HIDE_UNIFORMITY = false;
+
 uvec4 held[TILE_M];  // this lane's word of each row: lanes 2b and 2b + 1 hold block b of the chunk
 
 void loadChunk(uint firstBlock, uint count) {
@@ -93,7 +97,11 @@ void loadChunk(uint firstBlock, uint count) {
         activationSums[m] += byteSum(held[m]);
     }
 }
-uvec4 halfBlock(uint m, uint firstBlock, uint block, uint part) { return subgroupShuffle(held[m], 2 * block + part); }
+uvec4 halfBlock(uint m, uint firstBlock, uint block, uint part) {
+    // Adds nothing, as accumulate is 0 or 1.
+    const uint hidden = HIDE_UNIFORMITY ? lane * (push.accumulate >> 1) : 0;
+    return subgroupShuffle(held[m], 2 * block + part + hidden);
+}
 uint activationSum(uint m) { return WEIGHT_OFFSET == 0 ? 0 : subgroupAdd(activationSums[m]); }
 const uint CHUNK = LANES / 2;
 #else

@@ -125,7 +125,11 @@ void IntegerLinear::addTile(vk::PipelineLibrary& library, const Variant& variant
     tile.texel = variant.required.contains(vk::Capability::Texel);
     const std::string module = tile.module + "_m" + std::to_string(rows);
     const bool subgroups = variant.required.contains(vk::Capability::Subgroup) && device_.subgroupSizeControl();
-    tile.pipeline = &library.get(pipelineOf(module, {lanes}, tile.texel, subgroups ? lanes : 0));
+    std::vector<uint32_t> constants = {lanes};
+    if (variant.required.contains(vk::Capability::Subgroup) && !variant.required.contains(vk::Capability::Quads)) {
+        constants.push_back(device_.info().type == vk::DeviceType::Cpu ? 1 : 0);
+    }
+    tile.pipeline = &library.get(pipelineOf(module, std::move(constants), tile.texel, subgroups ? lanes : 0));
     tiles_.push_back(std::move(tile));
 }
 
