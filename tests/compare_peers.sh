@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # vulcat beside llama.cpp's Vulkan backend on the same driver (the newest Mesa's lavapipe), run by run in turn: medians and
 # ratios as a Markdown table. Needs the packages that VULCAT_SHARED/peers sets up; says so and ends well where they are missing.
-#   tests/compare_peers.sh [--pairs 5] [--formats w4a8,w4a4,w4a16-g128] [--shapes 4096x4096x1,4096x14336x1,4096x4096x512]
+#   tests/compare_peers.sh [--pairs 5] [--formats w4a8,w4a4,w4a16-g128] [--shapes 4096x4096x1,4096x14336x1,4096x14336x512]
 #                          [--model BAKED_DIR MODEL.gguf]
-# Shapes are OUTPUTSxINPUTSxROWS.
+# Shapes are OUTPUTSxINPUTSxROWS; with many rows only those of the rival's own list (4096x14336 by 1..8 and 512), see below.
 #   VULCAT_BUILD=folder    uses the program built there instead of building build/peers
 # "Rival" is its setting as it comes, "rival, best" the one with GGML_VK_DISABLE_COOPMAT=1 GGML_VK_DISABLE_F16=1. "Of FMA
 # peak" is ours beside what 256-bit fused multiply-adds reach on all cores (tests/fma_peak.cpp), measured in each pair.
@@ -14,7 +14,7 @@ source_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 pairs=5
 formats=w4a8,w4a4,w4a16-g128
-shapes=4096x4096x1,4096x14336x1,4096x4096x512
+shapes=4096x4096x1,4096x14336x1,4096x14336x512
 baked=
 gguf=
 while [ $# -gt 0 ]; do
@@ -48,7 +48,8 @@ median() { sort -n | awk '{v[NR] = $1} END {if (NR) print (NR % 2) ? v[(NR + 1) 
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN {if (a == "" || b == "" || b == 0) print "-"; else printf "%.2f", a / b}'; }
 best_setting="GGML_VK_DISABLE_COOPMAT=1 GGML_VK_DISABLE_F16=1"
 
-# Its own list has few shapes; a file names others: operation (29 is MUL_MAT), type, extents of the result, parameters, then the
+# Its own list has few shapes; a file names others, which it repeats by their bytes, not their operations: nothing for many rows,
+# where it would take an hour. The file: operation (29 is MUL_MAT), type, extents of the result, parameters, then the
 # sources with type (2 is q4_0, of 18 bytes for 32 weights; 0 is f32), extents and strides in bytes.
 describe_product() {  # OUTPUTS INPUTS ROWS
     local n=$1 k=$2 m=$3 row=$(($2 / 32 * 18))
@@ -57,8 +58,12 @@ describe_product() {  # OUTPUTS INPUTS ROWS
 
 # rival_kernel BACKEND OUTPUTS INPUTS ROWS [ENV]: GOP/s of its q4_0 matrix product.
 rival_kernel() {
-    describe_product "$2" "$3" "$4" >"$work/product"
-    VULCAT_PEERS_ENV="${5:-}" "$shared/peers/run.sh" "$rival_ops" perf --test-file "$work/product" -b "$1" >"$work/rival_log" 2>&1 ||
+    local which=(-o MUL_MAT -p "type_a=q4_0,type_b=f32,m=$2,n=$4,k=$3,bs=\\[1,1\\],nr=\\[1,1\\]")
+    if [ "$4" -le 8 ]; then
+        describe_product "$2" "$3" "$4" >"$work/product"
+        which=(--test-file "$work/product")
+    fi
+    VULCAT_PEERS_ENV="${5:-}" "$shared/peers/run.sh" "$rival_ops" perf "${which[@]}" -b "$1" >"$work/rival_log" 2>&1 ||
         fail "the rival failed on $1: $(tail -n 3 "$work/rival_log")"
     awk -v operations="$((2 * $2 * $3 * $4))" '/MUL_MAT/ {for (i = 2; i <= NF; i++) if ($i == "us/run") {print operations / $(i - 1) * 1e-3; exit}}' "$work/rival_log"
 }
