@@ -31,6 +31,11 @@ struct CostEntry {
 };
 static_assert(std::is_trivially_copyable_v<CostEntry> && sizeof(CostEntry) == 56);
 
+/// Names modules and layout of the entries: a blob of others is refused.
+uint64_t contentsId(uint64_t library) {
+    return ~(library + sizeof(CostEntry));
+}
+
 constexpr uint64_t kCopyId = 1;
 constexpr uint64_t kFillId = 2;
 
@@ -39,7 +44,7 @@ constexpr uint64_t kFillId = 2;
 StepCosts::StepCosts(const vk::DeviceInfo& info, uint64_t library, std::span<const std::byte> blob)
     : info_(info), library_(library) {
     // The envelope of the pipeline cache serves here too: the same device, driver and modules, and undamaged.
-    const std::span<const std::byte> payload = vk::unwrapPipelineCache(info_, ~library_, blob);
+    const std::span<const std::byte> payload = vk::unwrapPipelineCache(info_, contentsId(library_), blob);
     tookBlob_ = payload.data() != nullptr;
     if (payload.size() % sizeof(CostEntry) != 0 || payload.size() / sizeof(CostEntry) > kMostEntries) return;
     for (size_t at = 0; at < payload.size(); at += sizeof(CostEntry)) {
@@ -72,7 +77,7 @@ std::vector<std::byte> StepCosts::blob() const {
         const auto* bytes = reinterpret_cast<const std::byte*>(&entry);
         payload.insert(payload.end(), bytes, bytes + sizeof entry);
     }
-    return vk::wrapPipelineCache(info_, ~library_, payload);
+    return vk::wrapPipelineCache(info_, contentsId(library_), payload);
 }
 
 void StepCosts::Cost::add(double timeNs, double groups) {
