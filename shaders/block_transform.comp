@@ -1,13 +1,17 @@
-// Block-diagonal transform of activations: y[m, b k + i] = sum_j B[b][i][j] x[m, b k + j].
+// Block-diagonal transform of activations: y[m, b k + i] = sum_j B[b][i][j] x[m, b k + j], x as it is or a SwiGLU.
 //
-// Buffers   0 x [M, K] float32; 1 blocks uvec4 [ceil(k/8)][K]: word c of output n = b k + i holds the fp16
-//           B[b][i][8c .. 8c+7], zero past the block's end; 2 y [M, K] float32.
-// Mapping   an invocation owns TILE_N outputs of one block, LANES apart, and TILE_M rows. WorkGroupID.x walks the
+// Buffers   0 x [M, K] float32, for SwiGLU [M, 2K]; 1 blocks uvec4 [ceil(k/8)][K]: word c of output n = b k + i holds
+//           the fp16 B[b][i][8c .. 8c+7], zero past the block's end; 2 y [M, K] float32.
+// Mapping   an invocation owns up to TILE_N outputs of one block, LANES apart, and TILE_M rows. WorkGroupID.x walks the
 //           blocks and inside a block its output tiles (`perBlock` of them), so that x is read at addresses which the
 //           whole workgroup shares; y walks the rows.
 // SUBGROUP  LANES is the subgroup size. TILE_M x 8 vec4 of x (32 inputs) are spread over the lanes and go round by
 //           shuffles with constant sources.
 // TEXEL     x and blocks are texel buffers, see lib/rows4.glsl.
+// SwiGLU    each input of a block is computed by its `perBlock` workgroups, which costs less than writing it and
+//           reading it again.
+// Tiles     TILE_M is a define: SwiftShader unrolls no loop whose bound is a specialisation constant, and arrays over
+//           it would lie in memory. Of TILE_N, 4, narrow blocks use OWN.
 // Rounding  float32 products and sums, j ascending; fp16 widened exactly.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -20,9 +24,10 @@
 #include "interface/row_kernels.h"
 
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const uint TILE_M = 1;
-layout(constant_id = 2) const uint TILE_N = 2;
-layout(constant_id = 3) const bool WIDE = true;  // K and k are multiples of 4
+layout(constant_id = 1) const uint OWN = 4;
+layout(constant_id = 2) const bool WIDE = true;  // K and k are multiples of 4
+layout(constant_id = 3) const uint SOURCE = kSourceRows;
+const uint TILE_N = 4;
 const uint LANES = gl_WorkGroupSize.x;
 
 #include "lib/rows4.glsl"
@@ -37,6 +42,7 @@ uvec4 blockWord(uint index) { return blocks[index]; }
 layout(set = 0, binding = 2, std430) writeonly buffer Y { float y[]; };
 layout(push_constant) uniform Push { BlockTransformPush push; };
 
+#include "lib/exp.glsl"
 #include "lib/float_words.glsl"
 
 uint lane;
@@ -46,9 +52,15 @@ uint blockEnd;    // inputs of this block
 
 // Inputs 4 quad .. 4 quad + 3 of the block in row firstRow + m; zero past the block, the last row again past M.
 vec4 activations(uint m, uint quad) {
-    const uint base = min(firstRow + m, push.rows - 1) * push.width + firstInput;
+    const uint row = min(firstRow + m, push.rows - 1);
     if (WIDE && 4 * quad >= blockEnd) return vec4(0);
-    return LOAD4(x, base, quad, blockEnd);
+    if (SOURCE == kSourceSwiGlu) {
+        const vec4 gate = LOAD4(x, row * 2 * push.width + firstInput, quad, blockEnd);
+        const vec4 up = LOAD4(x, row * 2 * push.width + push.width + firstInput, quad, blockEnd);
+        const vec4 e = vec4(expAccurate(-gate.x), expAccurate(-gate.y), expAccurate(-gate.z), expAccurate(-gate.w));
+        return gate / (1.0 + e) * up;
+    }
+    return LOAD4(x, row * push.width + firstInput, quad, blockEnd);
 }
 
 #ifdef SUBGROUP
@@ -73,10 +85,10 @@ vec4 stepQuad(uint m, uint first, uint quad) { return activations(m, first + qua
 void main() {
     lane = gl_LocalInvocationID.x;
     firstRow = push.firstRow + gl_WorkGroupID.y * TILE_M;
-    const uint perBlock = (push.block + TILE_N * LANES - 1) / (TILE_N * LANES);
+    const uint perBlock = (push.block + OWN * LANES - 1) / (OWN * LANES);
     firstInput = gl_WorkGroupID.x / perBlock * push.block;
     blockEnd = min(push.block, push.width - firstInput);
-    const uint firstOutput = gl_WorkGroupID.x % perBlock * TILE_N * LANES;
+    const uint firstOutput = gl_WorkGroupID.x % perBlock * OWN * LANES;
     const uint words = (blockEnd + 7) / 8;
     uint column[TILE_N];
     [[unroll]] for (uint n = 0; n < TILE_N; ++n) column[n] = firstInput + min(firstOutput + n * LANES + lane, blockEnd - 1);
@@ -90,24 +102,28 @@ void main() {
             vec4 low[TILE_N];
             vec4 high[TILE_N];
             [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
-                const uvec4 w = blockWord(word * push.width + column[n]);
-                low[n] = fourHalves(w.xy, 1);
-                high[n] = fourHalves(w.zw, 1);
+                if (n < OWN) {
+                    const uvec4 w = blockWord(word * push.width + column[n]);
+                    low[n] = fourHalves(w.xy, 1);
+                    high[n] = fourHalves(w.zw, 1);
+                }
             }
             [[unroll]] for (uint m = 0; m < TILE_M; ++m) {
                 const vec4 a = stepQuad(m, 2 * first, 2 * part);
                 const vec4 b = stepQuad(m, 2 * first, 2 * part + 1);
                 [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
-                    float sum = sums[m * TILE_N + n];
-                    sum += a.x * low[n].x;
-                    sum += a.y * low[n].y;
-                    sum += a.z * low[n].z;
-                    sum += a.w * low[n].w;
-                    sum += b.x * high[n].x;
-                    sum += b.y * high[n].y;
-                    sum += b.z * high[n].z;
-                    sum += b.w * high[n].w;
-                    sums[m * TILE_N + n] = sum;
+                    if (n < OWN) {
+                        float sum = sums[m * TILE_N + n];
+                        sum += a.x * low[n].x;
+                        sum += a.y * low[n].y;
+                        sum += a.z * low[n].z;
+                        sum += a.w * low[n].w;
+                        sum += b.x * high[n].x;
+                        sum += b.y * high[n].y;
+                        sum += b.z * high[n].z;
+                        sum += b.w * high[n].w;
+                        sums[m * TILE_N + n] = sum;
+                    }
                 }
             }
         }
@@ -115,7 +131,7 @@ void main() {
     [[unroll]] for (uint m = 0; m < TILE_M; ++m) {
         [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
             const uint i = firstOutput + n * LANES + lane;
-            if (firstRow + m < push.rows && i < blockEnd) {
+            if (n < OWN && firstRow + m < push.rows && i < blockEnd) {
                 y[(firstRow + m) * push.width + firstInput + i] = sums[m * TILE_N + n];
             }
         }

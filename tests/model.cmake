@@ -6,6 +6,8 @@ endif()
 vulcat_test(NAME model_sampling_test SOURCES model_sampling_test.cpp LIBS vulcat_model)
 vulcat_test(NAME model_stories_test SOURCES model_stories_test.cpp LIBS vulcat_model vulcat_test_gpu GPU)
 vulcat_test(NAME model_errors_test SOURCES model_errors_test.cpp model_folder.cpp LIBS vulcat_model vulcat_test_gpu GPU)
+add_executable(random_baked EXCLUDE_FROM_ALL random_baked.cpp model_folder.cpp)
+target_link_libraries(random_baked PRIVATE vulcat_format vulcat_test_support vulcat_flags)
 if(TARGET vulcat_calibrate)
   vulcat_test(NAME model_oracle_test SOURCES model_oracle_test.cpp model_folder.cpp
     LIBS vulcat_model vulcat_calibrate vulcat_test_gpu GPU)

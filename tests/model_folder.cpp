@@ -1,5 +1,6 @@
 #include "model_folder.h"
 
+#include "format/atomic_file.h"
 #include "format/half.h"
 #include "format/names.h"
 #include "format/quantise.h"
@@ -7,11 +8,12 @@
 #include "format/safetensors.h"
 #include "format/transform.h"
 #include "support/rng.h"
-#include "support/temp_folder.h"
 
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <map>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -41,16 +43,13 @@ class Folder {
     }
 
     void quantised(const std::string& prefix, uint64_t rows, uint64_t columns) {
-        const std::vector<float> weights = rng_.gaussians(rows * columns, 1 / std::sqrt(static_cast<double>(columns)));
-        format::QuantisedMatrix matrix = format::quantiseWeights(weights, rows, columns, recipe_.weightBits,
-                                                                 static_cast<uint64_t>(recipe_.groupSize),
-                                                                 format::ScaleSearch::AbsMax, recipe_.halfScales);
-        matrix.coded = recipe_.coded;
-        const uint64_t coded = matrix.coded ? format::entropyCoded(matrix).size() : 0;
-        for (format::TensorSpec& spec : format::quantisedMatrixSpecs(prefix, matrix, coded))
+        Shared matrix = recipe_.repeat ? known_[{rows, columns}] : nullptr;
+        if (!matrix) matrix = known_[{rows, columns}] = randomMatrix(rows, columns);
+        const uint64_t coded = matrix->coded ? format::entropyCoded(*matrix).size() : 0;
+        for (format::TensorSpec& spec : format::quantisedMatrixSpecs(prefix, *matrix, coded))
             specs_.push_back(std::move(spec));
-        writes_.push_back([prefix, matrix = std::move(matrix)](format::SafetensorsWriter& writer) {
-            format::writeQuantisedMatrix(writer, prefix, matrix);
+        writes_.push_back([prefix, matrix](format::SafetensorsWriter& writer) {
+            format::writeQuantisedMatrix(writer, prefix, *matrix);
         });
     }
 
@@ -67,6 +66,17 @@ class Folder {
     }
 
   private:
+    using Shared = std::shared_ptr<const format::QuantisedMatrix>;
+
+    Shared randomMatrix(uint64_t rows, uint64_t columns) {
+        const std::vector<float> weights = rng_.gaussians(rows * columns, 1 / std::sqrt(static_cast<double>(columns)));
+        auto matrix = std::make_shared<format::QuantisedMatrix>(format::quantiseWeights(
+            weights, rows, columns, recipe_.weightBits, static_cast<uint64_t>(recipe_.groupSize),
+            format::ScaleSearch::AbsMax, recipe_.halfScales));
+        matrix->coded = recipe_.coded;
+        return matrix;
+    }
+
     static std::vector<std::byte> encode(const std::vector<float>& values, format::DType dtype) {
         std::vector<std::byte> bytes;
         const auto put = [&](const auto& value) {
@@ -83,6 +93,7 @@ class Folder {
 
     const ModelRecipe& recipe_;
     Rng& rng_;
+    std::map<std::pair<uint64_t, uint64_t>, Shared> known_;
     std::vector<format::TensorSpec> specs_;
     std::vector<std::function<void(format::SafetensorsWriter&)>> writes_;
 };
@@ -180,7 +191,7 @@ void writeModelFolder(const std::filesystem::path& folder, const ModelRecipe& re
         }
     }
     tensors.write(folder / "model.safetensors");
-    writeFile(folder / "config.json", configJson(recipe, sites));
+    format::writeTextFile(folder / "config.json", configJson(recipe, sites));
 }
 
 }  // namespace vulcat::test

@@ -38,6 +38,7 @@ struct ModelRecipe {
     int groupSize = 0;
     bool halfScales = false;
     bool coded = false;  ///< 8-bit codes, entropy-coded
+    bool repeat = false;  ///< linears of one shape all hold the same weights: large folders are written in seconds
     RandomTransform transform = RandomTransform::None;
     int block = 16;
 

@@ -31,6 +31,26 @@ TEST_CASE("the fixed-point exponential is exact at 0 and within 2^-29 elsewhere"
     CHECK(worst < 0x1p-29);
 }
 
+TEST_CASE("the largest logits alone decide as the whole row does") {
+    std::vector<float> logits;
+    for (int i = 0; i < 300; ++i) logits.push_back(static_cast<float>(i * 37 % 101) * 0.125f);  // with equal ones
+    std::vector<model::Candidate> row;
+    for (size_t i = 0; i < logits.size(); ++i) row.push_back({static_cast<int32_t>(i), logits[i]});
+    std::stable_sort(row.begin(), row.end(),
+                     [](const model::Candidate& a, const model::Candidate& b) { return a.logit > b.logit; });
+    for (const SamplingOptions& options :
+         {SamplingOptions{}, SamplingOptions{.temperature = 1, .topK = 40}, SamplingOptions{.temperature = 2, .topK = 7, .topP = 0.7f},
+          SamplingOptions{.temperature = 1, .topK = 1}}) {
+        Sampler whole(options), few(options);
+        REQUIRE(few.decisive() == std::max(options.topK, 1u));
+        for (int i = 0; i < 50; ++i) CHECK(few.chooseAmong(std::span(row).first(few.decisive())) == whole.choose(logits));
+    }
+    CHECK(Sampler({.temperature = 1}).decisive() == 0);
+    CHECK_THROWS_AS(Sampler().chooseAmong({}), Error);
+    CHECK_THROWS_WITH_AS(Sampler().chooseAmong(std::vector<model::Candidate>{{9, std::nanf("")}}),
+                         doctest::Contains("logit 9"), Error);
+}
+
 TEST_CASE("the random stream gives the published SplitMix64 numbers") {
     model::RandomStream stream(1234567);
     CHECK(stream.next() == 6457827717110365317u);

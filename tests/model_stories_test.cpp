@@ -13,6 +13,7 @@
 #include <cstring>
 #include <ctime>
 #include <string>
+#include <tuple>
 #include <vector>
 
 using namespace vulcat;
@@ -107,6 +108,43 @@ TEST_CASE("stories260K: truncate and reset continue as if the rest had never bee
     CHECK(session.position() == 0);
     CHECK(largestDifference(session.forward(prompt), first) == 0.0f);
     CHECK_THROWS_WITH_AS(session.truncate(100), doctest::Contains("holds"), Error);
+}
+
+TEST_CASE("stories260K: largest logits found on the device lead to the same texts, to the bit") {
+    VULCAT_SHARED_OR_SKIP(folder, "models/stories260K");
+    Stories stories(folder);
+    Session onHost(stories.decoder, {.contextLength = 160, .findsLargest = false});
+    Session onDevice(stories.decoder, {.contextLength = 160, .findsLargest = true});
+    CHECK(onHost.mostLargest() == 0);
+    REQUIRE(onDevice.mostLargest() == 128);
+    CHECK_THROWS_AS(onDevice.largestAfter(1, 129), Error);
+    CHECK_THROWS_AS(onHost.largestAfter(1, 1), Error);
+    const auto tell = [&](Session& session, const model::SamplingOptions& sampling) {
+        session.reset();
+        model::Generator generator(session, stories.tokenizer, sampling);
+        std::string story;
+        const auto hear = [&](std::string_view piece) {
+            story += piece;
+            return true;
+        };
+        generator.appendText("Once upon a time");
+        generator.generate(24, hear);
+        const std::vector<float> between(generator.logits().begin(), generator.logits().end());
+        generator.generate(5, [&](std::string_view piece) {
+            hear(piece);
+            return false;  // ends with the first piece
+        });
+        generator.generate(3, hear);
+        return std::tuple(story, between, std::vector<float>(generator.logits().begin(), generator.logits().end()));
+    };
+    for (const model::SamplingOptions& sampling :
+         {model::SamplingOptions{}, model::SamplingOptions{.temperature = 0.9f, .topK = 40, .seed = 5},
+          model::SamplingOptions{.temperature = 1.5f, .topK = 128, .topP = 0.95f, .seed = 6},
+          model::SamplingOptions{.temperature = 0.8f, .topK = 1, .seed = 7},
+          model::SamplingOptions{.temperature = 0.8f, .topK = 129, .seed = 8},
+          model::SamplingOptions{.temperature = 0.8f, .seed = 9}}) {
+        CHECK_MESSAGE(tell(onDevice, sampling) == tell(onHost, sampling), "top ", sampling.topK);
+    }
 }
 
 TEST_CASE("stories260K: greedy text from the opening token alone is the published one") {

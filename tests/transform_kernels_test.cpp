@@ -3,6 +3,7 @@
 #include "kernels/block_transform.h"
 #include "kernels/mix_dense.h"
 #include "kernels/mix_hadamard.h"
+#include "kernels/swiglu.h"
 
 #include "format/half.h"
 
@@ -15,6 +16,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 using namespace vulcat;
 using test::Expected;
@@ -67,6 +69,37 @@ TEST_CASE("block transform: full blocks, a tail, one wide tail; every variant") 
                           shape.block, " on ", allowed.toString());
         }
         gpu.clear();
+    }
+}
+
+TEST_CASE("block transform of a SwiGLU: as if it stood before it, on a CPU to the bit; every variant") {
+    struct Shape {
+        uint32_t rows, width, block;
+    };
+    test::GpuFixture gpu;
+    test::Rng rng(5);
+    for (const Shape& shape : {Shape{1, 64, 16}, Shape{5, 172, 64}, Shape{6, 256, 64}, Shape{2, 70, 33}}) {
+        const size_t tailWidth = shape.width % shape.block, count = size_t{shape.rows} * shape.width;
+        const auto blocks = halves(rng, size_t{shape.width / shape.block} * shape.block * shape.block);
+        const auto input = gpu.upload(rng.gaussians(2 * count));
+        const auto words = gpu.upload(
+            kernels::BlockTransform::layOut(shape.width, shape.block, blocks, halves(rng, tailWidth * tailWidth)));
+        for (const vk::CapabilitySet& allowed : test::tiers(gpu.device().capabilities())) {
+            const kernels::SwiGlu swiGlu(gpu.device(), gpu.pipelines(), allowed, shape.width);
+            const kernels::BlockTransform after(gpu.device(), gpu.pipelines(), allowed, shape.width, shape.block);
+            const kernels::BlockTransform whole(gpu.device(), gpu.pipelines(), allowed, shape.width, shape.block, true);
+            const auto product = gpu.output<float>(count), expected = gpu.output<float>(count), y = gpu.output<float>(count);
+            gpu.run([&](vk::Recorder& recorder) {
+                swiGlu.record(recorder, {input, product, shape.rows});
+                after.record(recorder, {product, words, expected, shape.rows});
+                whole.record(recorder, {input, words, y, shape.rows});
+            });
+            const std::vector<float> a = gpu.readBack<float>(expected), b = gpu.readBack<float>(y);
+            size_t different = 0;
+            for (size_t i = 0; i < count; ++i)
+                different += gpu.device().info().type == vk::DeviceType::Cpu ? a[i] != b[i] : std::fabs(a[i] - b[i]) > 1e-4f * (1 + std::fabs(a[i]));
+            CHECK_MESSAGE(different == 0, allowed.toString());
+        }
     }
 }
 

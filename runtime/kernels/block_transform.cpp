@@ -8,7 +8,7 @@
 #include "base/checked.h"
 
 #include <algorithm>
-#include <array>
+#include <string>
 
 namespace vulcat::kernels {
 namespace {
@@ -23,19 +23,21 @@ constexpr uint32_t kElementsOfWord = 8;
 }  // namespace
 
 BlockTransform::BlockTransform(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
-                               uint32_t width, uint32_t block)
+                               uint32_t width, uint32_t block, bool swiGlu)
     : device_(device), width_(width), block_(std::min(block, width)), lanes_(weightLanes(device)) {
     if (width == 0 || block == 0)
         throw Error(Result::InvalidArgument, "a block transform needs a width and a block size");
     const Variant& variant = choose(kBlockTransformVariants, rowCapabilities(laneCapabilities(device, allowed), width_ | block_));
     const bool subgroup = variant.required.contains(vk::Capability::Subgroup);
+    swiGlu_ = swiGlu;
     const auto tile = [&](uint32_t rows) {
         // No wider than a block: outputs of different blocks read different inputs.
-        const uint32_t columns =
-            static_cast<uint32_t>(std::clamp<uint64_t>(divideUp(block_, lanes_), 1, subgroup ? 4 : 2));
+        const auto columns = static_cast<uint32_t>(std::clamp<uint64_t>(divideUp(block_, lanes_), 1, 4));
+        const std::string module = variant.module + ("_m" + std::to_string(rows));
         vk::PipelineSpec spec;
-        spec.module = variant.module;
-        spec.constants = {lanes_, rows, columns, width_ % 4 == 0 && block_ % 4 == 0};
+        spec.module = module;
+        spec.constants = {lanes_, columns, width_ % 4 == 0 && block_ % 4 == 0,
+                          swiGlu ? shaders::kSourceSwiGlu : shaders::kSourceRows};
         spec.pushBytes = sizeof(shaders::BlockTransformPush);
         spec.bindings.assign(3, vk::BindingKind::Storage);
         if (variant.required.contains(vk::Capability::Texel)) {
@@ -45,7 +47,7 @@ BlockTransform::BlockTransform(vk::Device& device, vk::PipelineLibrary& library,
         return Tile{&library.get(spec), rows, columns};
     };
     one_ = tile(1);
-    many_ = tile(subgroup && lanes_ > 4 ? 8 : 4);
+    many_ = tile(4);
 }
 
 void BlockTransform::record(vk::Recorder& recorder, const Args& args) const {
@@ -62,11 +64,17 @@ void BlockTransform::record(vk::Recorder& recorder, const Args& args) const {
         const uint64_t rows = std::min(rowsOfDispatch, args.rows - first);
         recorder.dispatch(
             *tile.pipeline,
-            {vk::read(floatRows(args.x, args.rows, width_)), vk::read(floatRows(args.blocks, width_, words * 4)),
+            {vk::read(floatRows(args.x, args.rows, uint64_t{width_} * (swiGlu_ ? 2 : 1))), vk::read(floatRows(args.blocks, width_, words * 4)),
              vk::write(floatRows(args.y, args.rows, width_))},
             push, {static_cast<uint32_t>(groups), static_cast<uint32_t>(divideUp(rows, tile.rows)), 1},
             "block_transform");
     }
+}
+
+bool BlockTransform::takesSwiGlu(const vk::Device& device, const vk::CapabilitySet& allowed, uint32_t block) {
+    // Without subgroups every invocation would compute every input for itself.
+    const bool subgroup = laneCapabilities(device, allowed).contains(vk::Capability::Subgroup);
+    return subgroup && block <= 8 * weightLanes(device);
 }
 
 std::vector<uint32_t> BlockTransform::layOut(uint32_t width, uint32_t block, std::span<const uint16_t> blocks,

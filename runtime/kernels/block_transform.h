@@ -15,15 +15,18 @@ namespace vulcat::kernels {
 class BlockTransform {
   public:
     struct Args {
-        vk::BufferView x;       ///< [rows, width] float32
+        vk::BufferView x;       ///< [rows, width] float32; of a SwiGLU [rows, 2 width], a row's gates and then its ups
         vk::BufferView blocks;  ///< what layOut() returned
         vk::BufferView y;       ///< [rows, width] float32, written; must not overlap x
         uint32_t rows = 0;
     };
 
-    /// 1 <= block; a block wider than `width` is one tail block.
+    /// 1 <= block; a block wider than `width` is one tail block. With swiGlu x' is the transform of silu(gate) * up.
     BlockTransform(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed, uint32_t width,
-                   uint32_t block);
+                   uint32_t block, bool swiGlu = false);
+
+    /// Whether a SwiGLU inside the transform is faster here than one before it.
+    static bool takesSwiGlu(const vk::Device& device, const vk::CapabilitySet& allowed, uint32_t block);
 
     void record(vk::Recorder& recorder, const Args& args) const;
 
@@ -44,6 +47,7 @@ class BlockTransform {
     uint32_t width_;
     uint32_t block_;
     uint32_t lanes_;
+    bool swiGlu_ = false;
     Tile one_;   // a single row
     Tile many_;  // several rows share each matrix element
 };

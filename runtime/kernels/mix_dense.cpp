@@ -21,10 +21,10 @@ constexpr Variant kMixDenseVariants[] = {
 };
 
 const vk::Pipeline* pipelineFor(vk::PipelineLibrary& library, const Variant& variant, uint32_t localSize,
-                                uint32_t rows) {
+                                uint32_t rows, bool quads) {
     vk::PipelineSpec spec;
     spec.module = variant.module;
-    spec.constants = {localSize, rows};
+    spec.constants = {localSize, rows, quads};
     spec.pushBytes = sizeof(shaders::MixDensePush);
     spec.bindings.assign(3, vk::BindingKind::Storage);
     if (variant.required.contains(vk::Capability::Texel)) {
@@ -44,8 +44,11 @@ MixDense::MixDense(vk::Device& device, vk::PipelineLibrary& library, const vk::C
                                                  std::to_string(width));
     }
     const Variant& variant = choose(kMixDenseVariants, rowCapabilities(allowed, width));
-    one_ = {pipelineFor(library, variant, localSize_, 1), 1};
-    many_ = {pipelineFor(library, variant, localSize_, 4), 4};
+    // Four neighbours of one row serve as well as one element of four rows, and are read and written together.
+    const bool quads = stride % 4 == 0;
+    columns_ = quads ? 4 : 1;
+    one_ = {pipelineFor(library, variant, localSize_, 1, quads), 1};
+    many_ = quads ? one_ : Tile{pipelineFor(library, variant, localSize_, 4, false), 4};
 }
 
 void MixDense::record(vk::Recorder& recorder, const Args& args) const {
@@ -61,7 +64,7 @@ void MixDense::record(vk::Recorder& recorder, const Args& args) const {
                        vk::read(floatRows(args.matrix, order_, roundUp(order_, kOutputs))),
                        vk::write(floatRows(args.y, args.rows, width_))},
                       push,
-                      {static_cast<uint32_t>(divideUp(width_ / order_, localSize_)), push.groupsY,
+                      {static_cast<uint32_t>(divideUp(width_ / order_ / columns_, localSize_)), push.groupsY,
                        static_cast<uint32_t>(divideUp(order_, kOutputs))},
                       "mix_dense");
 }

@@ -41,6 +41,7 @@ class MixDense {
     uint32_t order_;
     uint32_t stride_;
     uint32_t localSize_;
+    uint32_t columns_ = 1;  // neighbours a lane owns
     Tile one_;   // a single row
     Tile many_;  // several rows share each matrix element
 };

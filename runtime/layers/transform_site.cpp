@@ -15,7 +15,9 @@ TransformSite::TransformSite(const Engine& engine, WeightSink& sink, const forma
     const uint32_t width = width_;
     if (transform.hasBlocks()) {
         const auto block = static_cast<uint32_t>(transform.block);
-        blocks_.emplace(engine.device, engine.pipelines, engine.allowed, width, block);
+        blocksTakeSwiGlu_ = before.source == kernels::SiteSource::SwiGlu &&
+                            kernels::BlockTransform::takesSwiGlu(engine.device, engine.allowed, block);
+        blocks_.emplace(engine.device, engine.pipelines, engine.allowed, width, block, blocksTakeSwiGlu_);
         blockWords_ =
             uploadWords(sink, kernels::BlockTransform::layOut(width, block, transform.blocks, transform.tail));
     }
@@ -64,7 +66,7 @@ void TransformSite::fuse(const Engine& engine, WeightSink& sink, const format::T
 
 SiteInput TransformSite::record(vk::Recorder& recorder, const vk::BufferView& x, uint32_t rows,
                                 const SiteScratch& scratch) const {
-    if (fuses(rows)) {
+    if (fused_ && fused_->preferred(rows)) {
         fused_->record(recorder, {x, fusedFloats_, blockWords_, *scratch.codes, rows});
         return {x, scratch.codes};
     }

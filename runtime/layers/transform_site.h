@@ -50,7 +50,7 @@ class TransformSite {
 
     /// True when record() with so many rows takes what stands before the site in: then its x is the input of the norm
     /// [rows, width] or of SwiGLU [rows, 2 width], else their output.
-    bool fuses(uint32_t rows) const { return fused_ && fused_->preferred(rows); }
+    bool fuses(uint32_t rows) const { return blocksTakeSwiGlu_ || (fused_ && fused_->preferred(rows)); }
 
     /// x is only read: [rows, width], or see fuses(). The result refers to x or to the scratch.
     SiteInput record(vk::Recorder& recorder, const vk::BufferView& x, uint32_t rows, const SiteScratch& scratch) const;
@@ -66,6 +66,7 @@ class TransformSite {
     std::optional<kernels::SiteCodes> fused_;  // all of the following in one dispatch, where it suits
     vk::BufferView fusedFloats_;
     std::optional<kernels::BlockTransform> blocks_;
+    bool blocksTakeSwiGlu_ = false;
     vk::BufferView blockWords_;
     std::optional<kernels::MixDense> mixCore_;
     vk::BufferView mixMatrix_;

@@ -26,6 +26,7 @@ void Generator::append(std::span<const int32_t> tokens) {
 
 void Generator::accept(std::vector<float> logits) {
     logits_ = std::move(logits);
+    largest_.clear();
     promptHasText_ = promptHasText_ || session_.position() > 1;
 }
 
@@ -71,21 +72,33 @@ int32_t Generator::sample() {
 
 uint32_t Generator::generate(uint32_t maxTokens, const TextCallback& text) {
     if (!pending_ || !decoder_) decoder_.emplace(tokenizer_, !promptHasText_);
+    if (!largest_.empty()) accept(session_.logitsLeft());  // of a generation that the callback ended by throwing
     appendPending();
     const auto emit = [&](const std::string& piece) { return piece.empty() || !text || text(piece); };
     uint32_t made = 0;
-    while (maxTokens == 0 || made < maxTokens) {
-        const int32_t token = sample();
+    bool goOn = true;
+    while (goOn && (maxTokens == 0 || made < maxTokens)) {
+        const int32_t token = largest_.empty() ? sample() : sampler_.chooseAmong(largest_);
         if (endsText(token)) break;
         ++made;
-        const bool goOn = emit(decoder_->feed(token));
+        goOn = emit(decoder_->feed(token));
         if (session_.position() == session_.contextLength()) break;
         pending_ = token;
-        appendPending();
-        if (!goOn) return made;
+        appendGenerated();
     }
-    emit(decoder_->finish());
+    if (!largest_.empty()) accept(session_.logitsLeft());
+    if (goOn) emit(decoder_->finish());
     return made;
+}
+
+void Generator::appendGenerated() {
+    const uint32_t wanted = std::min(sampler_.decisive(), static_cast<uint32_t>(session_.model().config().vocabSize));
+    if (wanted == 0 || wanted > session_.mostLargest()) return appendPending();
+    largest_.clear();
+    std::vector<Candidate> largest = session_.largestAfter(*pending_, wanted);
+    accept({});
+    largest_ = std::move(largest);
+    pending_.reset();
 }
 
 bool Generator::endsText(int32_t token) const {
@@ -101,6 +114,7 @@ void Generator::truncate(uint32_t position) {
     if (position == session_.position()) return;
     session_.truncate(position);
     logits_.clear();
+    largest_.clear();
     if (position == 0) promptHasText_ = false;
 }
 

@@ -56,11 +56,14 @@ class Generator {
 
   private:
     void appendPending();
+    /// The same while generating: where the sampler needs few logits, only they leave the device.
+    void appendGenerated();
 
     Session& session_;
     const text::Tokenizer& tokenizer_;
     Sampler sampler_;
     std::vector<float> logits_;
+    std::vector<Candidate> largest_;  ///< of the logits left on the device, while generating
     std::optional<int32_t> pending_;                 ///< chosen and told, but not appended
     std::optional<text::StreamingDecoder> decoder_;  ///< of the generation that pending_ interrupted
     bool promptHasText_ = false;  ///< what is generated continues a text, so its leading space counts

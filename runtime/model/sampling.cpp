@@ -45,14 +45,15 @@ uint64_t fixedPointExp(double x) {
 
 namespace {
 
+void requireNumber(float logit, size_t id) {
+    if (!std::isnan(logit)) return;
+    throw Error(Result::WrongResult, "logit " + std::to_string(id) +
+                                         " is not a number: the model's weights or the driver are damaged");
+}
+
 void checkLogits(std::span<const float> logits) {
     if (logits.empty()) throw Error(Result::InvalidArgument, "sampling needs at least one logit");
-    for (size_t i = 0; i < logits.size(); ++i) {
-        if (std::isnan(logits[i])) {
-            throw Error(Result::WrongResult, "logit " + std::to_string(i) +
-                                                 " is not a number: the model's weights or the driver are damaged");
-        }
-    }
+    for (size_t i = 0; i < logits.size(); ++i) requireNumber(logits[i], i);
 }
 
 }  // namespace
@@ -72,30 +73,47 @@ Sampler::Sampler(const SamplingOptions& options) : options_(options), random_(op
 }
 
 void Sampler::sortCandidates(std::span<const float> logits) {
-    candidates_.resize(logits.size());
-    std::iota(candidates_.begin(), candidates_.end(), 0);
+    order_.resize(logits.size());
+    std::iota(order_.begin(), order_.end(), 0);
     auto likelier = [&](int32_t a, int32_t b) {
         const float x = logits[static_cast<size_t>(a)];
         const float y = logits[static_cast<size_t>(b)];
         return x > y || (x == y && a < b);
     };
-    const size_t keep = options_.topK == 0 ? candidates_.size() : std::min<size_t>(options_.topK, candidates_.size());
-    std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(keep), candidates_.end(),
-                      likelier);
-    candidates_.resize(keep);
+    const size_t keep = options_.topK == 0 ? order_.size() : std::min<size_t>(options_.topK, order_.size());
+    std::partial_sort(order_.begin(), order_.begin() + static_cast<std::ptrdiff_t>(keep), order_.end(), likelier);
+    candidates_.clear();
+    for (size_t i = 0; i < keep; ++i) candidates_.push_back({order_[i], logits[static_cast<size_t>(order_[i])]});
+}
+
+uint32_t Sampler::decisive() const {
+    return options_.temperature == 0.0f ? 1 : options_.topK;
 }
 
 int32_t Sampler::choose(std::span<const float> logits) {
-    if (options_.temperature == 0.0f || options_.topK == 1) return greedyChoice(logits);
+    if (decisive() == 1) return greedyChoice(logits);
     checkLogits(logits);
     sortCandidates(logits);
-    const double largest = logits[static_cast<size_t>(candidates_.front())];
-    if (!std::isfinite(largest)) return candidates_.front();
+    return draw();
+}
+
+int32_t Sampler::chooseAmong(std::span<const Candidate> largest) {
+    if (largest.empty()) throw Error(Result::InvalidArgument, "sampling needs at least one logit");
+    requireNumber(largest.front().logit, static_cast<size_t>(largest.front().id));
+    if (decisive() == 1) return largest.front().id;
+    candidates_.assign(largest.begin(), largest.end());
+    return draw();
+}
+
+// One of candidates_, which are in falling order.
+int32_t Sampler::draw() {
+    const double largest = candidates_.front().logit;
+    if (!std::isfinite(largest)) return candidates_.front().id;
 
     weights_.clear();
     uint64_t total = 0;  // below 2^32 * 2^31: no overflow
-    for (int32_t id : candidates_) {
-        const double distance = largest - static_cast<double>(logits[static_cast<size_t>(id)]);
+    for (const Candidate& candidate : candidates_) {
+        const double distance = largest - static_cast<double>(candidate.logit);
         weights_.push_back(fixedPointExp(distance / static_cast<double>(options_.temperature)));
         total += weights_.back();
     }
@@ -110,10 +128,10 @@ int32_t Sampler::choose(std::span<const float> logits) {
     }
     uint64_t drawn = random_.below(total);
     for (size_t i = 0; i < weights_.size(); ++i) {
-        if (drawn < weights_[i]) return candidates_[i];
+        if (drawn < weights_[i]) return candidates_[i].id;
         drawn -= weights_[i];
     }
-    return candidates_.front();  // not reached: drawn < the sum of the weights
+    return candidates_.front().id;  // not reached: drawn < the sum of the weights
 }
 
 }  // namespace vulcat::model

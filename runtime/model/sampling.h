@@ -34,6 +34,13 @@ class RandomStream {
 /// round(2^32 exp(-x)) to within a few units, in integer arithmetic, for x >= 0. exp(0) is exactly 2^32.
 uint64_t fixedPointExp(double x);
 
+/// A token and its logit.
+struct Candidate {
+    int32_t id = 0;
+    float logit = 0;
+    bool operator==(const Candidate&) const = default;
+};
+
 class Sampler {
   public:
     /// Throws Error(InvalidArgument) naming the field that is out of its range.
@@ -42,14 +49,22 @@ class Sampler {
     /// The id of the chosen token. Throws Error(InvalidArgument) for no logits and Error(WrongResult) when one is NaN.
     int32_t choose(std::span<const float> logits);
 
+    /// How many of the largest logits decide the choice; 0: all of them.
+    uint32_t decisive() const;
+    /// The same choice from the first decisive() logits of the row (or all, if it has fewer) in falling order, the lower
+    /// id first among equals, a NaN before every number. Precondition: decisive() is not 0.
+    int32_t chooseAmong(std::span<const Candidate> largest);
+
     const SamplingOptions& options() const { return options_; }
 
   private:
     void sortCandidates(std::span<const float> logits);
+    int32_t draw();
 
     SamplingOptions options_;
     RandomStream random_;
-    std::vector<int32_t> candidates_;
+    std::vector<int32_t> order_;
+    std::vector<Candidate> candidates_;
     std::vector<uint64_t> weights_;
 };
 

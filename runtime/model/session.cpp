@@ -14,6 +14,8 @@ namespace {
 /// runs into the seconds after which desktops kill it.
 constexpr uint32_t kRowsOfOneSubmission = 16;
 constexpr uint32_t kDefaultContext = 4096;
+constexpr VkDeviceSize kTopBytes = kernels::TopLogits::kMostWanted * sizeof(Candidate);
+static_assert(sizeof(Candidate) == 8);  // as the device writes it: index, bits of the logit
 
 uint32_t chooseContext(const layers::Engine& engine, const format::ModelConfig& config, uint32_t asked) {
     const auto trained = static_cast<uint32_t>(config.maxPositions);
@@ -61,9 +63,9 @@ SessionShape sessionShape(const layers::Engine& engine, const format::ModelConfi
 }
 
 Session::Session(const DecoderModel& model, const SessionOptions& options)
-    : Session(model, sessionShape(model.engine(), model.config(), options), options.warmUp) {}
+    : Session(model, sessionShape(model.engine(), model.config(), options), options) {}
 
-Session::Session(const DecoderModel& model, const SessionShape& shape, bool warm)
+Session::Session(const DecoderModel& model, const SessionShape& shape, const SessionOptions& options)
     : model_(model),
       contextLength_(shape.contextLength),
       chunkRows_(shape.chunkRows),
@@ -72,8 +74,16 @@ Session::Session(const DecoderModel& model, const SessionShape& shape, bool warm
       cache_(model.engine(), model.config(), contextLength_),
       tableArena_(model.engine().device, vk::MemoryIntent::Device, 4096),
       ropeTable_(uploadTable(model, tableArena_, contextLength_)),
+      largestHost_(model.engine().device, vk::MemoryIntent::Readback, kTopBytes),
       recorder_(model.engine().device) {
-    if (warm) warmUp();
+    vk::Device& device = model.engine().device;
+    if (options.findsLargest.value_or(kernels::TopLogits::preferred(device))) {
+        largest_.emplace(device, model.engine().pipelines, static_cast<uint32_t>(model.config().vocabSize));
+        largestScratch_ = tableArena_.allocate(largest_->scratchBytes());
+        top_ = tableArena_.allocate(kTopBytes);
+        topHost_ = largestHost_.allocate(kTopBytes);
+    }
+    if (options.warmUp) warmUp();
 }
 
 std::vector<float> Session::forward(std::span<const int32_t> tokens, LogitsRows which) {
@@ -179,17 +189,52 @@ void Session::recordChunk(std::span<const int32_t> tokens, uint32_t position, bo
     }
 }
 
-void Session::recordLogits(uint32_t firstRow, uint32_t rows) {
+void Session::recordHead(uint32_t firstRow, uint32_t rows) {
     const auto width = static_cast<uint32_t>(model_.config().hiddenSize);
-    const auto vocabulary = static_cast<uint32_t>(model_.config().vocabSize);
     const vk::BufferView input = layers::rowsOf(plan_.headInput(), rows, width);
-    const vk::BufferView device = layers::rowsOf(plan_.logits(), rows, vocabulary);
-    const vk::BufferView host = layers::rowsOf(plan_.logitsHost(), rows, vocabulary);
     // Copied, since a row in the middle of `hidden` need not keep the alignment of storage bindings.
     recorder_.copy(plan_.activations().hidden.part(uint64_t{firstRow} * width * sizeof(float), input.size), input);
     model_.logits().record(recorder_, model_.embedding(), input, layers::rowsOf(plan_.headNormed(), rows, width),
-                           device, rows);
-    recorder_.copy(device, host);
+                           layers::rowsOf(plan_.logits(), rows, static_cast<uint32_t>(model_.config().vocabSize)), rows);
+}
+
+void Session::recordLogits(uint32_t firstRow, uint32_t rows) {
+    const auto vocabulary = static_cast<uint32_t>(model_.config().vocabSize);
+    recordHead(firstRow, rows);
+    recorder_.copy(layers::rowsOf(plan_.logits(), rows, vocabulary),
+                   layers::rowsOf(plan_.logitsHost(), rows, vocabulary));
+}
+
+uint32_t Session::mostLargest() const {
+    if (!largest_) return 0;
+    return std::min(kernels::TopLogits::kMostWanted, static_cast<uint32_t>(model_.config().vocabSize));
+}
+
+std::vector<Candidate> Session::largestAfter(int32_t token, uint32_t wanted) {
+    if (wanted == 0 || wanted > mostLargest()) {
+        throw Error(Result::InvalidArgument, "this session finds up to " + std::to_string(mostLargest()) +
+                                                 " of the largest logits, not " + std::to_string(wanted));
+    }
+    const std::span<const int32_t> tokens(&token, 1);
+    requireRoom(tokens);
+    recorder_.begin();
+    recordChunk(tokens, position_, false);
+    recordHead(0, 1);
+    largest_->record(recorder_, {plan_.logits(), largestScratch_, top_, wanted});
+    recorder_.copy(top_.part(0, wanted * sizeof(Candidate)), topHost_.part(0, wanted * sizeof(Candidate)));
+    submit();
+    commit(tokens);
+    std::vector<Candidate> candidates(wanted);
+    std::memcpy(candidates.data(), topHost_.mapped, wanted * sizeof(Candidate));
+    return candidates;
+}
+
+std::vector<float> Session::logitsLeft() {
+    const auto vocabulary = static_cast<uint32_t>(model_.config().vocabSize);
+    recorder_.begin();
+    recorder_.copy(layers::rowsOf(plan_.logits(), 1, vocabulary), layers::rowsOf(plan_.logitsHost(), 1, vocabulary));
+    submit();
+    return capturedLogits();
 }
 
 void Session::readLogits(uint32_t firstRow, uint32_t rows, std::vector<float>& logits) {
@@ -213,6 +258,9 @@ void Session::warmUp() {
     forward(tokens, logitRows_ > 1 ? LogitsRows::All : LogitsRows::Last);
     reset();
     forward(std::span(tokens).first(1), LogitsRows::Last);
+    reset();
+    if (!largest_) return;
+    largestAfter(tokens.front(), 1);
     reset();
 }
 

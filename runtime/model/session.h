@@ -3,11 +3,14 @@
 
 #include "model/activation_plan.h"
 #include "model/decoder_model.h"
+#include "model/sampling.h"
 
+#include "kernels/top_logits.h"
 #include "vk/profiler.h"
 #include "vk/recorder.h"
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -20,6 +23,8 @@ struct SessionOptions {
     uint32_t chunkRows = 0;  ///< most tokens in one pass; 0 and larger values: layers::kMaxRows
     uint32_t logitRows = 1;  ///< rows of logits computed at once when all are asked for; costs memory, saves time
     bool warmUp = true;      ///< run each pipeline once, since some drivers compile only then
+    /// Whether largestAfter() works, for which generation then asks where sampling allows; nothing: where it saves time.
+    std::optional<bool> findsLargest = std::nullopt;
 };
 
 enum class LogitsRows {
@@ -56,6 +61,14 @@ class Session {
     /// Errors: InvalidArgument for no tokens, a token outside the vocabulary, or more than the context holds.
     std::vector<float> forward(std::span<const int32_t> tokens, LogitsRows which = LogitsRows::Last);
 
+    /// As forward({token}), but of the logits only the `wanted` largest leave the device: in falling order, the lower id
+    /// first among equals, a NaN before every number. Precondition: 1 <= wanted <= mostLargest().
+    std::vector<Candidate> largestAfter(int32_t token, uint32_t wanted);
+    /// 0 in a session that does not find them.
+    uint32_t mostLargest() const;
+    /// All logits that the last largestAfter() left on the device. Precondition: nothing ran in the session since.
+    std::vector<float> logitsLeft();
+
     uint32_t position() const { return position_; }  ///< tokens held
     uint32_t contextLength() const { return contextLength_; }
     uint32_t chunkRows() const { return chunkRows_; }
@@ -87,9 +100,10 @@ class Session {
     void noteDispatches(std::vector<vk::DispatchNote>* notes) { recorder_.noteDispatches(notes); }
 
   private:
-    Session(const DecoderModel& model, const SessionShape& shape, bool warm);
+    Session(const DecoderModel& model, const SessionShape& shape, const SessionOptions& options);
     /// `whole`: nothing is submitted in between.
     void recordChunk(std::span<const int32_t> tokens, uint32_t position, bool whole);
+    void recordHead(uint32_t firstRow, uint32_t rows);
     void recordLogits(uint32_t firstRow, uint32_t rows);
     void readLogits(uint32_t firstRow, uint32_t rows, std::vector<float>& logits);
     void submit();
@@ -103,6 +117,9 @@ class Session {
     KeyValueCache cache_;
     vk::Arena tableArena_;
     vk::BufferView ropeTable_;
+    std::optional<kernels::TopLogits> largest_;
+    vk::Arena largestHost_;
+    vk::BufferView largestScratch_, top_, topHost_;
     vk::Recorder recorder_;
     vk::Profiler* profiler_ = nullptr;
     uint32_t position_ = 0;

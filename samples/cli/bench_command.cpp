@@ -75,7 +75,7 @@ void printBeside(const Table& table, const std::string& heading, const std::stri
 }
 
 /// Each kernel's share of the wall time, and what no kernel accounts for: recording, submission, waiting, reading back.
-void printProfile(vk::Profiler& profiler, double wallSeconds, uint32_t tokens, const std::string& format) {
+void printProfile(vk::Profiler& profiler, double wallSeconds, uint32_t tokens, const std::string& what, const std::string& format) {
     const double wallNs = 1e9 * wallSeconds;
     double total = 0;
     std::vector<std::pair<std::string, vk::Profiler::Entry>> entries(profiler.entries().begin(), profiler.entries().end());
@@ -90,7 +90,7 @@ void printProfile(vk::Profiler& profiler, double wallSeconds, uint32_t tokens, c
         add(label, fixed(count / tokens, 1), fixed(1e-3 * entry.totalNs / count, 1), entry.totalNs);
     }
     add("outside kernels", "", "", std::max(wallNs - total, 0.0));
-    printBeside(table, "Profile of generation, with timestamps on:", format);
+    printBeside(table, "Profile of " + what + ", with timestamps on:", format);
 }
 
 /// How many dispatches a layer takes: the shortest stretch behind `begin` that repeats once a layer; 0 if none does.
@@ -141,20 +141,23 @@ int benchModel(const BenchArguments& a) {
         session.reset();
         for (uint32_t i = 0; i < generate; ++i) session.forward(std::span(tokens).subspan(i, 1));
     };
-    if (prompt > 0)
-        measure(table, a, "pp" + std::to_string(prompt), prompt, [&] {
-            session.reset();
-            session.forward(std::span(tokens).first(prompt));
-        });
-    if (generate > 0) measure(table, a, "tg" + std::to_string(generate), generate, decode);
-    std::fputs(table.format(a.format).c_str(), stdout);
-    if (a.profile && generate > 0) {
+    const auto prefill = [&] {
+        session.reset();
+        session.forward(std::span(tokens).first(prompt));
+    };
+    const auto profile = [&](const std::function<void()>& run, uint32_t count, const std::string& what) {
+        if (!a.profile || count == 0) return;
         vk::Profiler profiler(device.device());
         session.profileWith(&profiler);
-        const double wall = seconds(decode);
+        const double wall = seconds(run);
         session.profileWith(nullptr);
-        printProfile(profiler, wall, generate, a.format);
-    }
+        printProfile(profiler, wall, count, what, a.format);
+    };
+    if (prompt > 0) measure(table, a, "pp" + std::to_string(prompt), prompt, prefill);
+    if (generate > 0) measure(table, a, "tg" + std::to_string(generate), generate, decode);
+    std::fputs(table.format(a.format).c_str(), stdout);
+    profile(prefill, prompt, "the prompt");
+    profile(decode, generate, "generation");
     if (a.explain) {
         session.reset();
         printDispatches(session, tokens.front(), a.format);
@@ -188,7 +191,7 @@ void addBenchCommand(CommandLine& line) {
     command.option("-p,--n-prompt", a->prompt, "Tokens of the prompt test (pp); 0: leave it out");
     command.option("-n,--n-gen", a->generate, "Tokens of the generation test (tg); 0: leave it out");
     command.option("-r,--repetitions", a->repetitions, "Runs of each test; the median is printed").range(1, 1000);
-    command.flag("--profile", a->profile, "Also print each kernel's time in generation, and what no kernel accounts for");
+    command.flag("--profile", a->profile, "Also print each kernel's time in both tests, and what no kernel accounts for");
     command.flag("--explain", a->explain, "Also print the dispatches of a token, with what they read and write");
     command.flag("--kernels", a->kernels, "Measure single kernels instead of a model");
     command.option("--shapes", a->shapes, "With --kernels: OUTPUTSxINPUTS, ...").commas();

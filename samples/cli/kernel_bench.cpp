@@ -5,12 +5,15 @@
 #include "kernels/block_transform.h"
 #include "kernels/float_linear.h"
 #include "kernels/integer_linear.h"
+#include "kernels/mix_dense.h"
 #include "kernels/mix_hadamard.h"
 #include "kernels/quantise_rows.h"
 #include "kernels/variant.h"
 #include "vk/recorder.h"
 
 #include "shaders/interface/peak.h"
+
+#include "format/transform.h"
 
 #include <algorithm>
 #include <chrono>
@@ -212,8 +215,13 @@ class Bench {
         const std::vector<uint32_t> blocks = kernels::BlockTransform::layOut(inputs, kBlock, full, tail);
         const vk::BufferView blocksView = arena.allocate(blocks.size() * 4);
         uploader.write(blocksView, std::span<const uint32_t>(blocks));
-        uint32_t power = 1;
-        while (inputs % (power * 2) == 0) power *= 2;
+        format::Transform mix;
+        mix.width = inputs;
+        if (inputs % kBlock == 0) format::setMix(mix, inputs / kBlock, kBlock);
+        const auto core = static_cast<uint32_t>(mix.mixCore);
+        const std::vector<float> matrix = kernels::MixDense::layOut(core, mix.mixCore > 1 ? mix.mixMatrix : std::vector<float>{1});
+        const vk::BufferView matrixView = arena.allocate(matrix.size() * 4);
+        uploader.write(matrixView, std::span<const float>(matrix));
         const vk::BufferView codes = arena.allocate(kernels::QuantisedRows::sizeBytes(maxRows, inputs));
         const kernels::QuantisedRows quantised(device_, allowed_, codes, maxRows, inputs);
         uploader.finish();
@@ -224,9 +232,15 @@ class Bench {
             const uint64_t bytes = uint64_t{rows} * inputs * 8;
             add("block transform 64", "", shape, watch_.time([&](vk::Recorder& r) { dense.record(r, {x, blocksView, y, rows}); }), bytes + blocksView.size,
                 2.0 * rows * inputs * kBlock);
-            if (power > 1) {
-                const kernels::MixHadamard mix(device_, library_, allowed_, inputs, power, 1);
-                add("Hadamard " + std::to_string(power), "", shape, watch_.time([&](vk::Recorder& r) { mix.record(r, {x, y, rows}); }), bytes, 0);
+            if (mix.hasMix() && core > 1) {
+                const kernels::MixDense dense(device_, library_, allowed_, inputs, core, kBlock);
+                add("mix by " + std::to_string(core), "", shape, watch_.time([&](vk::Recorder& r) { dense.record(r, {x, matrixView, y, rows}); }), bytes,
+                    2.0 * rows * inputs * core);
+            }
+            if (mix.hasMix() && mix.mixPower() > 0) {
+                const uint32_t order = 1u << mix.mixPower();
+                const kernels::MixHadamard hadamard(device_, library_, allowed_, inputs, order, kBlock * core);
+                add("Hadamard " + std::to_string(order), "", shape, watch_.time([&](vk::Recorder& r) { hadamard.record(r, {x, y, rows}); }), bytes, 0);
             }
             add("quantise a4", "", shape, watch_.time([&](vk::Recorder& r) { quantise.record(r, {x, quantised, rows}); }), bytes / 8 * 5, 0);
         }
