@@ -6,6 +6,7 @@
 #include "calibrate/plan.h"
 #include "calibrate/rounding.h"
 #include "calibrate/site.h"
+#include "format/names.h"
 
 #include "format/names.h"
 
