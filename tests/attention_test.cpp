@@ -76,7 +76,7 @@ void check(test::GpuFixture& gpu, const Shape& shape, test::Rng& rng) {
         for (size_t head = 0; head < a.heads; ++head) attend(shape, data, m, head, expected);
     }
     const kernels::Attention::Args inputs{gpu.upload(data.qkv), gpu.upload(data.keys), gpu.upload(data.values), {},
-                                          shape.rows,           shape.position};
+                                          shape.rows,           shape.position, {}};
     for (const vk::CapabilitySet allowed : test::tiers(gpu.capabilities())) {
         const kernels::Attention attention(gpu.device(), gpu.pipelines(), allowed, a);
         kernels::Attention::Args args = inputs;
@@ -85,6 +85,21 @@ void check(test::GpuFixture& gpu, const Shape& shape, test::Rng& rng) {
         const std::string difference = test::compare(gpu.readBack<float>(args.y), expected);
         CHECK_MESSAGE(difference == "", "H ", a.heads, " Hk ", a.kvHeads, " D ", a.headDim, " M ", shape.rows, " from ",
                       shape.position, " on ", allowed.toString());
+        if (shape.rows != 1) continue;
+        // With room for 1, 2, 3 and many parts of the context.
+        const kernels::Attention splitting(gpu.device(), gpu.pipelines(), allowed, a, true);
+        for (const uint32_t room : {1u, 2u, 3u, 64u}) {
+            args.y = gpu.output<float>(expected.size());
+            args.scratch = gpu.output<float>(size_t{room} * a.heads * ((a.headDim + 3) / 4 + 1) * 4);
+            gpu.run([&](vk::Recorder& recorder) {
+                splitting.record(recorder, args);
+                const bool split = room > 1 && shape.position + 1 >= 256;
+                CHECK(recorder.dispatchCount() == (split ? 2 : 1));
+            });
+            const std::string ofParts = test::compare(gpu.readBack<float>(args.y), expected);
+            CHECK_MESSAGE(ofParts == "", "H ", a.heads, " Hk ", a.kvHeads, " D ", a.headDim, " from ", shape.position,
+                          " in up to ", room, " parts on ", allowed.toString());
+        }
     }
     gpu.clear();
 }
@@ -99,6 +114,15 @@ TEST_CASE("decoding one row at contexts from 1 to 1000") {
     }
     for (const Shape& shape :
          {Shape{{4, 1, 64}, 1, 40}, Shape{{6, 2, 64}, 1, 17}, Shape{{2, 2, 128}, 1, 100}, Shape{{3, 3, 10}, 1, 9}}) {
+        check(gpu, shape, rng);
+    }
+}
+
+TEST_CASE("decoding one row at long contexts, whole and in parts") {
+    test::GpuFixture gpu;
+    test::Rng rng(4);
+    for (const Shape& shape : {Shape{{4, 1, 64}, 1, 254}, Shape{{4, 1, 64}, 1, 255}, Shape{{4, 2, 16}, 1, 1025},
+                               Shape{{6, 2, 10}, 1, 700}, Shape{{3, 1, 128}, 1, 2000, 20}}) {
         check(gpu, shape, rng);
     }
 }

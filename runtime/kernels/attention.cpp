@@ -20,10 +20,15 @@ constexpr Variant kAttentionVariants[] = {
     {"attention_texel", {vk::Capability::Subgroup, vk::Capability::Texel}, 2},
 };
 
+// Workgroups that keep a GPU busy, keys below which a part is not worth its share of the second dispatch, most parts.
+constexpr uint32_t kGroupsWanted = 128;
+constexpr uint32_t kLeastPartKeys = 128;
+constexpr uint32_t kMostParts = 64;
+
 }  // namespace
 
 Attention::Attention(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
-                     const AttentionShape& shape)
+                     const AttentionShape& shape, std::optional<bool> splits)
     : shape_(shape) {
     if (shape.headDim < 2 || shape.headDim > 256 || shape.headDim % 2 != 0) {
         throw Error(Result::Unsupported, "attention needs an even head size from 2 to 256");
@@ -34,12 +39,12 @@ Attention::Attention(vk::Device& device, vk::PipelineLibrary& library, const vk:
     const uint32_t lanes = weightLanes(device);
     const Variant& variant = choose(kAttentionVariants, rowCapabilities(laneCapabilities(device, allowed), shape.headDim));
     const bool subgroup = variant.required.contains(vk::Capability::Subgroup);
-    const auto tile = [&](uint32_t queries) {
+    const auto tile = [&](uint32_t queries, bool split) {
         // One key an invocation: with two, llvmpipe spills registers, compiles six times as long and runs slower.
         constexpr uint32_t keys = 1;
         vk::PipelineSpec spec;
         spec.module = variant.module;
-        spec.constants = {lanes, queries, keys, shape.headDim, shape.headDim % 4 == 0};
+        spec.constants = {lanes, queries, keys, shape.headDim, shape.headDim % 4 == 0, split};
         spec.pushBytes = sizeof(shaders::AttentionPush);
         spec.bindings.assign(4, vk::BindingKind::Storage);
         if (variant.required.contains(vk::Capability::Texel)) {
@@ -52,27 +57,56 @@ Attention::Attention(vk::Device& device, vk::PipelineLibrary& library, const vk:
     // of 4 read element by element, which llvmpipe unrolls into code that grows with every query.
     const uint32_t affordable = shape.headDim % 4 != 0 ? 2u : subgroup ? 8u : 4u;
     const uint32_t many = std::bit_floor(std::clamp(64 * lanes / shape.headDim, 1u, affordable));
-    decode_ = tile(std::min(std::bit_floor(shape.heads / shape.kvHeads), many));
-    prefill_ = tile(many);
+    const uint32_t few = std::min(std::bit_floor(shape.heads / shape.kvHeads), many);
+    decode_ = tile(few, false);
+    prefill_ = tile(many, false);
+    if (!splits.value_or(device.info().type != vk::DeviceType::Cpu)) return;
+    part_ = tile(few, true);
+    vk::PipelineSpec merge;
+    merge.module = "attention_merge";
+    merge.constants = {defaultLocalSize(device), shape.headDim, shape.headDim % 4 == 0, shape.heads};
+    merge.pushBytes = sizeof(shaders::AttentionMergePush);
+    merge.bindings.assign(2, vk::BindingKind::Storage);
+    merge_ = &library.get(merge);
+}
+
+uint64_t Attention::partBytes() const {
+    return shape_.heads * (divideUp(shape_.headDim, 4) + 1) * 4 * sizeof(float);
+}
+
+uint32_t Attention::partsFor(const Args& args) const {
+    if (merge_ == nullptr || args.rows != 1) return 1;
+    const uint64_t groups = shape_.kvHeads * divideUp(shape_.heads / shape_.kvHeads, part_.queries);
+    const uint64_t parts = std::min({kGroupsWanted / std::max<uint64_t>(groups, 1), args.scratch.size / partBytes(),
+                                     uint64_t{args.position + 1} / kLeastPartKeys, uint64_t{kMostParts}});
+    return static_cast<uint32_t>(std::max<uint64_t>(parts, 1));
 }
 
 void Attention::record(vk::Recorder& recorder, const Args& args) const {
     const uint32_t ratio = shape_.heads / shape_.kvHeads;
     const uint64_t queries = uint64_t{args.rows} * ratio;
-    const Tile& tile = args.rows == 1 ? decode_ : prefill_;
+    const uint32_t end = args.position + args.rows;
+    const auto partKeys = static_cast<uint32_t>(divideUp(end, partsFor(args)));
+    const auto parts = static_cast<uint32_t>(divideUp(end, partKeys));  // none of them empty
+    const Tile& tile = parts > 1 ? part_ : args.rows == 1 ? decode_ : prefill_;
+    const vk::BufferView y = floatRows(args.y, args.rows, uint64_t{shape_.heads} * shape_.headDim);
+    const vk::BufferView partial = parts > 1 ? args.scratch.part(0, parts * partBytes()) : y;
     shaders::AttentionPush push{};
     push.rows = args.rows;
     push.position = args.position;
     push.kvHeads = shape_.kvHeads;
     push.ratio = ratio;
     push.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(shape_.headDim)));
-    const uint32_t end = args.position + args.rows;
+    push.partKeys = partKeys;
     recorder.dispatch(*tile.pipeline,
                       {vk::read(floatRows(args.qkv, args.rows, shape_.qkvWidth())),
                        vk::read(floatRows(args.keys, end, shape_.cacheWidth())),
                        vk::read(floatRows(args.values, end, shape_.cacheWidth())),
-                       vk::write(floatRows(args.y, args.rows, uint64_t{shape_.heads} * shape_.headDim))},
-                      push, {static_cast<uint32_t>(divideUp(queries, tile.queries)), shape_.kvHeads, 1}, "attention");
+                       vk::write(partial)},
+                      push, {static_cast<uint32_t>(divideUp(queries, tile.queries)), shape_.kvHeads, parts}, "attention");
+    if (parts == 1) return;
+    recorder.dispatch(*merge_, {vk::read(partial), vk::write(y)}, shaders::AttentionMergePush{parts},
+                      {shape_.heads, 1, 1}, "attention_merge");
 }
 
 }  // namespace vulcat::kernels

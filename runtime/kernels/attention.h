@@ -2,10 +2,15 @@
 // Causal attention with a key/value cache and grouped queries: for row m of head h,
 //   y[m,h] = sum_t softmax_t(q[m,h] . k[t, h Hk/H] / sqrt(D)) v[t, h Hk/H],  t = 0 .. position + m,
 // in one pass over the cache with a running maximum and sum (Milakov and Gimelshein, arXiv:1805.02867).
+//
+// One row at a long context has fewer workgroups than a GPU runs at once, a key head each. There the context is split
+// into parts that run side by side, and a second dispatch makes one result of theirs, always in their order. How many
+// parts depends on shape, position and room for them alone, so that the same token comes out however a pass is cut.
 
 #include "kernels/rope_store.h"
 
 #include <cstdint>
+#include <optional>
 
 namespace vulcat::kernels {
 
@@ -18,11 +23,12 @@ class Attention {
         vk::BufferView y;       ///< [rows, H D] float32, written
         uint32_t rows = 0;
         uint32_t position = 0;  ///< of row 0
+        vk::BufferView scratch{};  ///< for parts; none: the context is not split
     };
 
-    /// headDim: a multiple of 2 from 2 to 256.
+    /// headDim: a multiple of 2 from 2 to 256. `splits`: whether long contexts are split; nothing: on GPUs.
     Attention(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
-              const AttentionShape& shape);
+              const AttentionShape& shape, std::optional<bool> splits = std::nullopt);
 
     void record(vk::Recorder& recorder, const Args& args) const;
 
@@ -32,9 +38,14 @@ class Attention {
         uint32_t queries = 1;  ///< a workgroup takes
     };
 
+    uint32_t partsFor(const Args& args) const;
+    uint64_t partBytes() const;
+
     AttentionShape shape_;
     Tile decode_;   // one query row
     Tile prefill_;  // several query rows share each key
+    Tile part_;     // one query row, part of the context; none where contexts are not split
+    const vk::Pipeline* merge_ = nullptr;
 };
 
 }  // namespace vulcat::kernels

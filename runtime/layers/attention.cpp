@@ -28,7 +28,8 @@ void Attention::record(vk::Recorder& recorder, const Activations& activations, c
 
     qkv_.record(recorder, norms(rows) ? hidden : normed, qkv, rows, false, activations.scratch(SiteKind::Qkv));
     ropeStore_.record(recorder, {qkv, ropeTable, cache.keys, cache.values, rows, span.position});
-    attention_.record(recorder, {qkv, cache.keys, cache.values, mixed, rows, span.position});
+    // What the MLP will use lies idle here.
+    attention_.record(recorder, {qkv, cache.keys, cache.values, mixed, rows, span.position, activations.gateUp});
     output_.record(recorder, mixed, hidden, rows, true, activations.scratch(SiteKind::O));
 }
 

@@ -12,6 +12,11 @@ struct AttentionPush {
     uint kvHeads;   ///< Hk
     uint ratio;     ///< H / Hk: queries that share a key
     float scale;    ///< 1 / sqrt(D)
+    uint partKeys;  ///< keys of a part of the context; the whole context where it is not split
+};
+
+struct AttentionMergePush {
+    uint parts;
 };
 
 VULCAT_INTERFACE_END
