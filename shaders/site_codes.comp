@@ -114,19 +114,31 @@ void holdBlock(uint first, uint size) {}
 float blockInput(uint first, uint j) { return values[min(first + j, WIDTH - 1)]; }  // past the block its factor is 0
 #endif
 
-float blockOutput(uint first, uint n, uint size) {
-    float sum = 0;
+// Outputs n[0..3] at once: four sums that do not wait for each other, and each input is handed round once for them.
+vec4 blockOutputs(uint first, uvec4 n, uint size) {
+    vec4 sums = vec4(0);
     const uint words = (size + 7) / 8;
     [[unroll]] for (uint word = 0; word < (BLOCK + 7) / 8; ++word) {
         if (word < words) {
-            const uvec4 w = blockWord(word * WIDTH + n);
-            const vec4 low = fourHalves(w.xy, 1);
-            const vec4 high = fourHalves(w.zw, 1);
-            [[unroll]] for (uint j = 0; j < 4; ++j) sum += blockInput(first, 8 * word + j) * low[j];
-            [[unroll]] for (uint j = 0; j < 4; ++j) sum += blockInput(first, 8 * word + 4 + j) * high[j];
+            vec4 low[4];
+            vec4 high[4];
+            [[unroll]] for (uint e = 0; e < 4; ++e) {
+                low[e] = high[e] = vec4(0);
+                if (e < OWN) {
+                    const uvec4 w = blockWord(word * WIDTH + n[e]);
+                    low[e] = fourHalves(w.xy, 1);
+                    high[e] = fourHalves(w.zw, 1);
+                }
+            }
+            [[unroll]] for (uint j = 0; j < 4; ++j) {
+                sums += blockInput(first, 8 * word + j) * vec4(low[0][j], low[1][j], low[2][j], low[3][j]);
+            }
+            [[unroll]] for (uint j = 0; j < 4; ++j) {
+                sums += blockInput(first, 8 * word + 4 + j) * vec4(high[0][j], high[1][j], high[2][j], high[3][j]);
+            }
         }
     }
-    return sum;
+    return sums;
 }
 
 void transformBlocks() {
@@ -135,19 +147,25 @@ void transformBlocks() {
         holdBlock(first, size);
 #ifdef SUBGROUP
         barrier();  // all inputs are held; outputs may overwrite them
-        for (uint own = 0; own < OWN; ++own) {
-            const uint n = own * LANES + lane;
-            const float v = blockOutput(first, first + min(n, size - 1), size);
-            if (n < size) values[first + n] = v;
+        for (uint own = 0; own < OWN; own += 4) {
+            const uvec4 n = (own + uvec4(0, 1, 2, 3)) * LANES + lane;
+            const vec4 v = blockOutputs(first, first + min(n, uvec4(size - 1)), size);
+            [[unroll]] for (uint e = 0; e < 4; ++e) {
+                if (n[e] < size) values[first + n[e]] = v[e];
+            }
         }
 #else
-        float outputs[OWN + 1];
-        for (uint own = 0; own < OWN; ++own) {
-            outputs[own] = blockOutput(first, first + min(own * LANES + lane, size - 1), size);
+        vec4 outputs[(OWN + 3) / 4 + 1];
+        for (uint own = 0; own < OWN; own += 4) {
+            const uvec4 n = (own + uvec4(0, 1, 2, 3)) * LANES + lane;
+            outputs[own / 4] = blockOutputs(first, first + min(n, uvec4(size - 1)), size);
         }
         barrier();  // all inputs are read
-        for (uint own = 0; own < OWN; ++own) {
-            if (own * LANES + lane < size) values[first + own * LANES + lane] = outputs[own];
+        for (uint own = 0; own < OWN; own += 4) {
+            [[unroll]] for (uint e = 0; e < 4; ++e) {
+                const uint n = (own + e) * LANES + lane;
+                if (n < size) values[first + n] = outputs[own / 4][e];
+            }
         }
 #endif
     }
