@@ -2,9 +2,12 @@
 # vulcat beside llama.cpp's Vulkan backend on the same driver (the newest Mesa's lavapipe), run by run in turn: medians and
 # ratios as a Markdown table. Needs the packages that VULCAT_SHARED/peers sets up; says so and ends well where they are missing.
 #   tests/compare_peers.sh [--pairs 5] [--formats w4a8,w4a4,w4a16-g128] [--shapes 4096x4096x1,4096x14336x1,4096x14336x512]
-#                          [--model BAKED_DIR MODEL.gguf]
+#                          [--model BAKED_DIR MODEL.gguf] [--best]
+# --best leaves out the rival's setting as it comes, which takes minutes a prompt on CPU drivers.
 # Shapes are OUTPUTSxINPUTSxROWS; with many rows only those of the rival's own list (4096x14336 by 1..8 and 512), see below.
-#   VULCAT_BUILD=folder    uses the program built there instead of building build/peers
+#   VULCAT_BUILD=folder    uses the program built there (without MPI, which the tree of the peers has not) instead of building
+#                          build/peers
+# Whole models of random weights: tests' program random_baked writes ours, VULCAT_SHARED/peers/random_llama.py the rival's.
 # "Rival" is its setting as it comes, "rival, best" the one with GGML_VK_DISABLE_COOPMAT=1 GGML_VK_DISABLE_F16=1. "Of FMA
 # peak" is ours beside what 256-bit fused multiply-adds reach on all cores (tests/fma_peak.cpp), measured in each pair.
 # On a busy machine `chrt -r 1 tests/compare_peers.sh` gives both sides the cores they ask for.
@@ -17,11 +20,13 @@ formats=w4a8,w4a4,w4a16-g128
 shapes=4096x4096x1,4096x14336x1,4096x14336x512
 baked=
 gguf=
+best_only=
 while [ $# -gt 0 ]; do
     case $1 in
         --pairs) pairs=$2; shift 2 ;;
         --formats) formats=$2; shift 2 ;;
         --shapes) shapes=$2; shift 2 ;;
+        --best) best_only=1; shift ;;
         --model) baked=$(realpath "$2"); gguf=$(realpath "$3"); shift 3 ;;
         *) fail "unknown argument: $1 (see the head of $0)" ;;
     esac
@@ -36,7 +41,7 @@ skip() { say "SKIPPED: the comparison with peers: $*"; exit 0; }
 build=${VULCAT_BUILD:-$source_folder/build/peers}
 if [ -z "${VULCAT_BUILD:-}" ]; then
     mkdir -p "$(dirname "$build")"
-    build_vulcat "$source_folder" "$build" -DVULCAT_BUILD_TESTS=OFF
+    build_vulcat "$source_folder" "$build" -DVULCAT_BUILD_TESTS=OFF -DVULCAT_MPI=OFF
 fi
 # The tree of the peers sees only /tmp of the outside.
 work=$(mktemp -d /tmp/vulcat-peers.XXXXXX)
@@ -113,7 +118,7 @@ model_row() {  # TEST
     : >"$work/rival"; : >"$work/rival_best"; : >"$work/cpu"; : >"$work/ours"
     for ((i = 0; i < pairs; i++)); do
         say "    $1: pair $((i + 1)) of $pairs"
-        rival_model "$1" "" >>"$work/rival"
+        [ -n "$best_only" ] || rival_model "$1" "" >>"$work/rival"
         our_model "$1" >>"$work/ours"
         rival_model "$1" "$best_setting" >>"$work/rival_best"
         rival_model "$1" "" "--device none" >>"$work/cpu"

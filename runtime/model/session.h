@@ -9,6 +9,7 @@
 #include "vk/profiler.h"
 #include "vk/recorder.h"
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -98,6 +99,9 @@ class Session {
     void profileWith(vk::Profiler* profiler);
     /// Appends a note of each later dispatch; null stops it.
     void noteDispatches(std::vector<vk::DispatchNote>* notes) { recorder_.noteDispatches(notes); }
+
+    /// What the host spent recording so far.
+    std::chrono::nanoseconds recordingTime() const { return recorder_.recordingTime(); }
 
   private:
     Session(const DecoderModel& model, const SessionShape& shape, const SessionOptions& options);

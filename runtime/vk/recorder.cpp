@@ -78,6 +78,7 @@ void Recorder::release() noexcept {
 
 void Recorder::begin() {
     device_.wait(*this);
+    begunAt_ = std::chrono::steady_clock::now();
     const DeviceDispatch& vk = device_.dispatch();
     state_ = State::Idle;  // whatever fails from here on, the last recording is gone
     check(vk.vkResetCommandPool(device_.handle(), commandPool_, 0), "resetting a command pool");
@@ -337,6 +338,7 @@ void Recorder::end() {
     }
     barrier(kWorkStages, kWorkWrites, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT | VK_ACCESS_HOST_WRITE_BIT);
     check(device_.dispatch().vkEndCommandBuffer(own_), "ending a command buffer");
+    recordingTime_ += std::chrono::steady_clock::now() - begunAt_;
     state_ = State::Ended;
 }
 

@@ -5,6 +5,7 @@
 #include "vk/profiler.h"
 
 #include <array>
+#include <chrono>
 #include <initializer_list>
 #include <map>
 #include <span>
@@ -88,6 +89,8 @@ class Recorder {
 
     uint32_t dispatchCount() const { return dispatchCount_; }  ///< of this recording
     uint32_t barrierCount() const { return barrierCount_; }    ///< between its commands; without those at start and end
+    /// What the host spent from begin() to end() of all recordings so far.
+    std::chrono::nanoseconds recordingTime() const { return recordingTime_; }
 
   private:
     friend class Device;
@@ -132,7 +135,8 @@ class Recorder {
     CommandList* captured_ = nullptr;
     std::vector<DispatchNote>* notes_ = nullptr;
     VkPipeline bound_ = VK_NULL_HANDLE;
-    std::chrono::steady_clock::time_point submittedAt_;
+    std::chrono::steady_clock::time_point submittedAt_, begunAt_;
+    std::chrono::nanoseconds recordingTime_{0};
     uint32_t dispatchCount_ = 0;
     uint32_t barrierCount_ = 0;
 };
