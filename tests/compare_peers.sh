@@ -85,7 +85,7 @@ kernel_row() {  # OUTPUTS INPUTS ROWS
     for backend in rival rival_best cpu ours names peak; do : >"$work/$backend"; done
     for ((i = 0; i < pairs; i++)); do
         say "    ${outputs}x$inputs, M $rows: pair $((i + 1)) of $pairs"
-        rival_kernel Vulkan0 "$outputs" "$inputs" "$rows" >>"$work/rival"
+        [ -n "$best_only" ] || rival_kernel Vulkan0 "$outputs" "$inputs" "$rows" >>"$work/rival"
         line=$(our_kernel "$outputs" "$inputs" "$rows")
         echo "${line% *}" >>"$work/ours"; echo "${line#* }" >>"$work/names"
         rival_kernel Vulkan0 "$outputs" "$inputs" "$rows" "$best_setting" >>"$work/rival_best"
