@@ -26,7 +26,7 @@ constexpr Variant kVariantsCodes[] = {
 
 constexpr uint32_t kInputsOfBlock = 32;
 // A single-row tile reads the weights once a row, a many-row tile computes all its rows whether they exist or not.
-constexpr uint32_t kFewRows = 2;
+constexpr uint32_t kFewFloatRows = 2;
 
 }  // namespace
 
@@ -51,7 +51,7 @@ FloatLinear::FloatLinear(vk::Device& device, vk::PipelineLibrary& library, const
         return Tile{&library.get(spec), rows, tiles};
     };
     few_ = tile(1, 4);
-    if (maxRows > kFewRows) many_ = tile(subgroup && lanes > 4 ? 8 : 4, 4);
+    if (maxRows > kFewFloatRows) many_ = tile(subgroup && lanes > 4 ? 8 : 4, 4);
 }
 
 void FloatLinear::record(vk::Recorder& recorder, const Args& args) const {
@@ -66,7 +66,7 @@ void FloatLinear::record(vk::Recorder& recorder, const Args& args) const {
     if (texel_ && !weights.panels().front().codesTexel) {
         throw Error(Result::InvalidArgument, "weights must be made with the capabilities of their plan");
     }
-    const Tile& tile = args.rows <= kFewRows ? few_ : many_;
+    const Tile& tile = args.rows <= kFewFloatRows ? few_ : many_;
     const vk::BufferView x = floatRows(args.x, args.rows, shape_.inputs);
     const vk::BufferView y = floatRows(args.y, args.rows, weights.outputs());
     const vk::Binding out = args.accumulate ? vk::readWrite(y) : vk::write(y);
