@@ -134,7 +134,7 @@ void writeOutput(const fs::path& folder, const OutputParts& parts, Report& repor
     for (const char* name : kCompanions)
         if (fs::is_regular_file(parts.source->folder() / name))
             format::copyFile(parts.source->folder() / name, folder / name);
-    const nlohmann::json numbers = toJson(report);
+    const nlohmann::ordered_json numbers = toJson(report);
     format::writeTextFile(folder / "calibration_report.json", numbers.dump(1) + "\n");
     const fs::path& source = parts.source->folder();
     const fs::path model = source.has_filename() ? source.filename() : source.parent_path().filename();

@@ -17,7 +17,7 @@ namespace vulcat::calibrate {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
 void roundGroupAsymmetric(std::span<float> group, float steps) {
     float low = 0, high = 0;

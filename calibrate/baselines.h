@@ -30,6 +30,6 @@ void roundAsymmetric(Layer& layer, int bits, int groupSize, int activationBits);
 /// and of 32; GPTQ. Works in the folder `calibrated`.baseline, which must
 /// not exist and is removed again. The form is that of htmlReport()'s
 /// `quality`. Errors: as calibrate() and evaluate().
-nlohmann::json compareBaselines(const BaselineOptions& options, const Progress& progress = {});
+nlohmann::ordered_json compareBaselines(const BaselineOptions& options, const Progress& progress = {});
 
 }  // namespace vulcat::calibrate

@@ -55,7 +55,7 @@ class Run {
     int threads_;
     std::optional<StatisticsSource> statistics_;  ///< in place of sequences
     std::vector<Sequence> sequences_;
-    nlohmann::json recipe_;
+    nlohmann::ordered_json recipe_;
     std::string fingerprint_;
     WorkFolder work_;
     ProgressMeter meter_;
@@ -86,7 +86,7 @@ std::optional<StatisticsSource> openStatistics(const CalibrateOptions& options, 
     return std::optional<StatisticsSource>(std::in_place, options.statistics, decoder.config(), decoder.tensors());
 }
 
-std::string fingerprintOf(const CalibrateOptions& options, const nlohmann::json& recipe, const Decoder& decoder,
+std::string fingerprintOf(const CalibrateOptions& options, const nlohmann::ordered_json& recipe, const Decoder& decoder,
                           const std::vector<Sequence>& sequences, const std::optional<StatisticsSource>& statistics) {
     const std::string inputs = fingerprint(recipe, options.seed, decoder.tensors(), sequences);
     if (!statistics) return inputs;

@@ -42,7 +42,7 @@ std::string Hasher::digest() const {
     return text;
 }
 
-std::string fingerprint(const nlohmann::json& recipe, uint64_t seed, const format::TensorStore& store,
+std::string fingerprint(const nlohmann::ordered_json& recipe, uint64_t seed, const format::TensorStore& store,
                         const std::vector<Sequence>& sequences) {
     Hasher hasher;
     hasher.add(kAlgorithmVersion);

@@ -30,7 +30,7 @@ class Hasher {
 };
 
 /// Of recipe, config.json, all tensors and all calibration tokens. Reads the whole model once.
-std::string fingerprint(const nlohmann::json& recipe, uint64_t seed, const format::TensorStore& store,
+std::string fingerprint(const nlohmann::ordered_json& recipe, uint64_t seed, const format::TensorStore& store,
                         const std::vector<Sequence>& sequences);
 
 /// Of one file's bytes.

@@ -2,19 +2,19 @@
 
 namespace vulcat::calibrate {
 
-nlohmann::json recipeJson(const CalibrateOptions& options) {
+nlohmann::ordered_json recipeJson(const CalibrateOptions& options) {
     const bool symmetric = options.activationBits == 4 ? options.activationSymmetric : options.activationBits == 8;
-    nlohmann::json transform = {{"type", nameOf(options.transform)}};
+    nlohmann::ordered_json transform = {{"type", nameOf(options.transform)}};
     if (options.transform == TransformKind::Cat || options.transform == TransformKind::BlockHadamard) {
         transform["block"] = options.block;
         if (options.block == kFullBlock) transform["block"] = "full";
     }
     if (options.randomSigns) transform["random_signs"] = true;
     if (options.permute != Permute::None) transform["permutation"] = nameOf(options.permute);
-    nlohmann::json rounding = {{"method", nameOf(options.rounding)}};
+    nlohmann::ordered_json rounding = {{"method", nameOf(options.rounding)}};
     if (options.rounding == Rounding::Gptq) rounding["act_order"] = options.actOrder;
     if (options.rounding == Rounding::WaterSic) rounding["bits_per_weight"] = options.rate;
-    nlohmann::json weights = {
+    nlohmann::ordered_json weights = {
         {"bits", options.weightBits}, {"group_size", options.groupSize}, {"scales", nameOf(options.scales)}};
     if (options.leastSqnr) weights["least_sqnr_db"] = *options.leastSqnr;
     if (options.targetBits) weights["target_bits"] = *options.targetBits;

@@ -36,7 +36,7 @@ inline int64_t momentBlock(const CalibrateOptions& options, int64_t width) {
 }
 
 /// quantization_config without its sites: the recipe in words.
-nlohmann::json recipeJson(const CalibrateOptions& options);
+nlohmann::ordered_json recipeJson(const CalibrateOptions& options);
 
 /// The recipe of one site with this transform, and as its report tells it.
 format::SiteRecipe siteRecipe(const CalibrateOptions& options, const std::optional<format::Transform>& transform);

@@ -8,7 +8,7 @@
 
 namespace vulcat::calibrate {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
 namespace {
 
@@ -108,7 +108,7 @@ SiteReport siteReportFromJson(const json& json, const std::string& where) {
         site.massAfter = json.value("block_mass_after", std::vector<float>());
         site.notes = json.at("notes").get<std::vector<std::string>>();
         return site;
-    } catch (const nlohmann::json::exception& e) {
+    } catch (const nlohmann::ordered_json::exception& e) {
         throw Error(Result::InvalidFile, where + ": a site's report is damaged (" + e.what() + ")");
     }
 }
@@ -123,7 +123,7 @@ Report reportFromJson(const json& json, const std::string& where) {
         report.modelBytes = json.at("model_bytes").get<uint64_t>();
         for (const auto& site : json.at("sites")) report.sites.push_back(siteReportFromJson(site, where));
         return report;
-    } catch (const nlohmann::json::exception& e) {
+    } catch (const nlohmann::ordered_json::exception& e) {
         throw Error(Result::InvalidFile, where + ": the report is damaged (" + e.what() + ")");
     }
 }

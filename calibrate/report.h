@@ -44,7 +44,7 @@ struct SiteReport {
 };
 
 struct Report {
-    nlohmann::json recipe;  ///< as in config.json's quantization_config, without the sites
+    nlohmann::ordered_json recipe;  ///< as in config.json's quantization_config, without the sites
     uint64_t tokens = 0, sequences = 0;
     std::string fingerprint;  ///< of recipe and inputs, 16 hex digits
     std::vector<SiteReport> sites;
@@ -52,11 +52,11 @@ struct Report {
     bool resumed = false;     ///< not in the file: this run continued an earlier one
 };
 
-nlohmann::json toJson(const SiteReport& site);
-nlohmann::json toJson(const Report& report);
+nlohmann::ordered_json toJson(const SiteReport& site);
+nlohmann::ordered_json toJson(const Report& report);
 /// Throws Error(InvalidFile) naming `where` when fields are missing or have another type.
-SiteReport siteReportFromJson(const nlohmann::json& json, const std::string& where);
-Report reportFromJson(const nlohmann::json& json, const std::string& where);
+SiteReport siteReportFromJson(const nlohmann::ordered_json& json, const std::string& where);
+Report reportFromJson(const nlohmann::ordered_json& json, const std::string& where);
 /// calibration_report.json of a calibrated folder. Errors: InvalidFile naming file and field.
 Report readReport(const std::filesystem::path& folder);
 

@@ -20,7 +20,7 @@ namespace vulcat::calibrate {
 
 namespace {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
 constexpr size_t kQualityLimit = size_t{16} << 20;  // bytes
 

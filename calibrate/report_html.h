@@ -15,7 +15,7 @@ namespace vulcat::calibrate {
 /// tests/quality_table.sh writes it: {"model", "text", "float_nll", "rows": [{"recipe", "nll", "nll_over_float", "kl",
 /// "same_top", "bits_per_weight"}, ...]}. All text is escaped. Throws Error(InvalidFile) naming `where` when `quality`
 /// has another form.
-std::string htmlReport(const Report& report, const std::string& model, const nlohmann::json& quality,
+std::string htmlReport(const Report& report, const std::string& model, const nlohmann::ordered_json& quality,
                        const std::string& where);
 
 /// Reads calibration_report.json of a calibrated folder and writes calibration_report.html beside it, atomically;

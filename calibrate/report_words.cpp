@@ -12,7 +12,7 @@ namespace vulcat::calibrate {
 
 namespace {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
 constexpr double kNoticeable = 0.05;  // dB; less is not worth a sentence
 constexpr double kSurprising = 1.0;   // dB between prediction and measurement

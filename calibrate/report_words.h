@@ -24,7 +24,7 @@ struct Means {
 };
 
 /// "W4A4, CAT in blocks of 64, ...". What the recipe does not hold is left out.
-std::string recipeSentence(const nlohmann::json& recipe);
+std::string recipeSentence(const nlohmann::ordered_json& recipe);
 
 /// What the whole calibration gained, and where it did not help. Precondition: the report has sites.
 std::vector<std::string> summarySentences(const Report& report);

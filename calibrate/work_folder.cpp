@@ -20,7 +20,7 @@
 namespace vulcat::calibrate {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
 namespace {
 

@@ -57,10 +57,10 @@ TEST_CASE("bake: the finished folder holds a model that runs, its recipe, its re
     CHECK_FALSE(report.resumed);
     CHECK_FALSE(fs::exists(shop.temp / "out.partial"));
     CHECK(test::readFile(out / "tokenizer.json") == test::readFile(shop.options.modelDir / "tokenizer.json"));
-    const auto config = nlohmann::json::parse(test::readFile(out / "config.json"));
+    const auto config = nlohmann::ordered_json::parse(test::readFile(out / "config.json"));
     CHECK(config["quantization_config"]["quant_method"] == "vulcat");
     CHECK(config["quantization_config"]["sites"].size() == 12);
-    const auto stored = nlohmann::json::parse(test::readFile(out / "calibration_report.json"));
+    const auto stored = nlohmann::ordered_json::parse(test::readFile(out / "calibration_report.json"));
     const Report again = reportFromJson(stored, "report");
     CHECK(toJson(again) == stored);
     CHECK(again.fingerprint == report.fingerprint);

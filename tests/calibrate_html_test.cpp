@@ -143,7 +143,7 @@ TEST_CASE("report page: names from outside stay text, odd numbers stay drawings"
     report.sites[1].before.measured = 300;
     report.sites[1].after.alignment = std::nan("");
     report.sites[1].after.predicted = -300;
-    const nlohmann::json quality = {
+    const nlohmann::ordered_json quality = {
         {"text", evil}, {"float_nll", 1.5}, {"rows", {{{"recipe", evil}, {"nll_over_float", 0.25}, {"kl", nullptr}}}}};
     const std::string page = htmlReport(report, evil, quality, "q.json");
     CHECK(wellFormed(page));
@@ -161,7 +161,7 @@ TEST_CASE("report page: nothing quantised, and files that are no report or no ta
     const std::string page = htmlReport(report, "m", nullptr, "");
     CHECK(wellFormed(page));
     CHECK(holds(page, "No site was quantised"));
-    CHECK_THROWS_AS(htmlReport(report, "m", nlohmann::json::array({1}), "q"), Error);
+    CHECK_THROWS_AS(htmlReport(report, "m", nlohmann::ordered_json::array({1}), "q"), Error);
     CHECK_THROWS_AS(htmlReport(report, "m", {{"rows", {{{"recipe", 5}}}}, {"text", "t"}, {"float_nll", 1}}, "q"),
                     Error);
 

@@ -103,7 +103,7 @@ TEST_CASE("statistics: covariances of all sites equal the float64 reference") {
                 sums.try_emplace(name, x.cols(), 0).first->second.add(x);
             });
     }
-    const auto index = nlohmann::json::parse(test::readFile(ref / "stories260K.cov.json"));
+    const auto index = nlohmann::ordered_json::parse(test::readFile(ref / "stories260K.cov.json"));
     const std::string bytes = test::readFile(ref / "stories260K.cov.f64");
     int checked = 0;
     for (const auto& entry : index["matrices"]) {

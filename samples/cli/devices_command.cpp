@@ -97,7 +97,7 @@ int listDevices(const std::string& selection, const std::string& format) {
     if (format == "json") {
         nlohmann::ordered_json list = nlohmann::ordered_json::array();
         for (size_t i = 0; i < devices.size(); ++i) list.push_back(deviceJson(devices[i], choice.reasons[i], i == choice.position));
-        std::puts(list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+        std::puts(list.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
         return kExitOk;
     }
     for (size_t i = 0; i < devices.size(); ++i)

@@ -87,7 +87,7 @@ void printSummary(const format::ModelConfig& config, const Totals& totals) {
     if (totals.codedWeights > 0)
         line("", bits(totals.codedBytes, totals.codedWeights) + " in the entropy codes of " + std::to_string(totals.codedWeights));
     if (config.quantization)
-        line("recipe", nlohmann::json::parse(config.quantization->recipeJson).value("weights", nlohmann::json::object()).dump() + " weights");
+        line("recipe", nlohmann::ordered_json::parse(config.quantization->recipeJson).value("weights", nlohmann::ordered_json::object()).dump() + " weights");
     else
         line("recipe", "none: a float model");
 }

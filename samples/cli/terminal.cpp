@@ -151,7 +151,7 @@ std::string Table::json() const {
         }
         rows.push_back(std::move(object));
     }
-    return rows.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+    return rows.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 std::string Table::format(std::string_view name) const {
