@@ -134,14 +134,16 @@ TEST_CASE("a tuning blob is passed over when damaged, and forged times are never
         CHECK_FALSE(vulcat::model::StepCosts(info, 3, std::span(blob).first(i)).tookBlob());
     }
     // The same envelope around entries whose numbers are what they may not be.
-    const std::span<const std::byte> payload = vulcat::vk::unwrapPipelineCache(info, ~uint64_t{3}, blob);
+    const std::span<const std::byte> payload =
+        vulcat::vk::unwrapPipelineCache(info, vulcat::model::StepCosts::contentsId(3), blob);
     REQUIRE(!payload.empty());
     const double wrong[] = {-1, std::numeric_limits<double>::infinity(), std::nan(""), 1e300};
     for (size_t at = 0; at + 8 <= payload.size(); at += 8) {
         for (const double value : wrong) {
             std::vector<std::byte> forged(payload.begin(), payload.end());
             std::memcpy(forged.data() + at, &value, sizeof value);
-            const vulcat::model::StepCosts costs(info, 3, vulcat::vk::wrapPipelineCache(info, ~uint64_t{3}, forged));
+            const vulcat::model::StepCosts costs(
+                info, 3, vulcat::vk::wrapPipelineCache(info, vulcat::model::StepCosts::contentsId(3), forged));
             const auto estimate = costs.estimateNs(list[0], 1);
             CHECK((!estimate || (*estimate >= 0 && *estimate < 1e13)));
         }

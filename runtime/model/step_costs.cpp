@@ -31,11 +31,6 @@ struct CostEntry {
 };
 static_assert(std::is_trivially_copyable_v<CostEntry> && sizeof(CostEntry) == 56);
 
-/// Names modules and layout of the entries: a blob of others is refused.
-uint64_t contentsId(uint64_t library) {
-    return ~(library + sizeof(CostEntry));
-}
-
 constexpr uint64_t kCopyId = 1;
 constexpr uint64_t kFillId = 2;
 
@@ -66,6 +61,10 @@ void StepCosts::judge(bool withinBudget) {
 void StepCosts::observeTogether(size_t commands, double estimatesNs, double timeNs) {
     if (commands < kCommandsOfComparison) return;
     mark_.add(std::max(estimatesNs - timeNs, 0.0) / static_cast<double>(commands - 1), 1);
+}
+
+uint64_t StepCosts::contentsId(uint64_t library) {
+    return ~(library + sizeof(CostEntry));
 }
 
 std::vector<std::byte> StepCosts::blob() const {

@@ -42,6 +42,8 @@ class StepCosts {
     void observeTogether(size_t commands, double estimatesNs, double timeNs);
 
     std::vector<std::byte> blob() const;
+    /// What the blob's envelope (vk/pipeline_cache.h) names as its contents: these modules, in this layout of entries.
+    static uint64_t contentsId(uint64_t library);
     bool tookBlob() const { return tookBlob_; }  ///< the one given to the constructor
 
   private:
