@@ -114,7 +114,8 @@ std::vector<uint32_t> fused(test::GpuFixture& gpu, vk::CapabilitySet allowed, co
     return gpu.readBack<uint32_t>(storage);
 }
 
-// On a GPU sums may be contracted or taken in another order, so that a code at a tie moves by one.
+// A compiler may contract the sums of one kernel and not those of the other, so scales agree to rounding errors; on a
+// GPU, which may also take them in another order, a code at a tie moves by one.
 size_t differences(std::span<const uint32_t> a, std::span<const uint32_t> b, uint32_t rowWords) {
     size_t count = 0;
     for (size_t i = 0; i < a.size(); ++i) {
@@ -122,6 +123,8 @@ size_t differences(std::span<const uint32_t> a, std::span<const uint32_t> b, uin
         if (at == 0) {
             const float p = std::bit_cast<float>(a[i]), q = std::bit_cast<float>(b[i]);
             count += std::fabs(p - q) > 1e-5f * std::fabs(p) ? a.size() : 0;
+        } else if (at == 1) {
+            count += a[i] != b[i];  // zero points
         } else if (at >= 4 && a[i] != b[i]) {
             for (uint32_t shift = 0; shift < 32; shift += 8) {
                 const int p = static_cast<int8_t>(a[i] >> shift), q = static_cast<int8_t>(b[i] >> shift);
@@ -137,13 +140,13 @@ size_t differences(std::span<const uint32_t> a, std::span<const uint32_t> b, uin
 TEST_CASE("a site's input in one dispatch has the codes of the single kernels") {
     test::GpuFixture gpu;
     test::Rng rng(1);
-    const bool exact = gpu.device().info().type == vk::DeviceType::Cpu;
+    const bool sameCodes = gpu.device().info().type == vk::DeviceType::Cpu;
     constexpr kernels::ActivationFormat kFormats[] = {{8, true}, {4, true}, {4, false}};
     size_t number = 0;
     for (const Case& c : kCases) {
         for (SiteSource source : {SiteSource::Rows, SiteSource::Norm, SiteSource::SwiGlu}) {
             const kernels::SiteCodesShape shape{c.width, source,   kNormEpsilon, c.block,
-                                                c.core,  c.stride, c.order,  kFormats[number++ % 3]};
+                                                c.core,  c.stride, c.order,      kFormats[number++ % 3]};
             if (!kernels::SiteCodes::fits(gpu.device(), shape)) {
                 MESSAGE("SKIPPED: no shared memory for a width of ", c.width);
                 continue;
@@ -153,7 +156,7 @@ TEST_CASE("a site's input in one dispatch has the codes of the single kernels") 
                 const auto expected = unfused(gpu, allowed, shape, in, c.rows);
                 const auto codes = fused(gpu, allowed, shape, in, c.rows);
                 const size_t wrong = differences(codes, expected, kernels::QuantisedRows::rowWords(c.width));
-                const bool good = exact ? codes == expected : wrong <= 2 + codes.size() / 100;
+                const bool good = wrong <= (sameCodes ? 0 : 2 + codes.size() / 100);
                 CHECK_MESSAGE(good, "width ", c.width, " block ", c.block, " source ", static_cast<int>(source), " on ",
                               allowed.toString(), ": ", wrong, " differences");
             }
