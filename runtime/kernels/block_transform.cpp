@@ -27,7 +27,8 @@ BlockTransform::BlockTransform(vk::Device& device, vk::PipelineLibrary& library,
     : device_(device), width_(width), block_(std::min(block, width)), lanes_(weightLanes(device)) {
     if (width == 0 || block == 0)
         throw Error(Result::InvalidArgument, "a block transform needs a width and a block size");
-    const Variant& variant = choose(kBlockTransformVariants, rowCapabilities(laneCapabilities(device, allowed), width_ | block_));
+    const Variant& variant =
+        choose(kBlockTransformVariants, rowCapabilities(laneCapabilities(device, allowed), width_ | block_));
     const bool subgroup = variant.required.contains(vk::Capability::Subgroup);
     swiGlu_ = swiGlu;
     const auto tile = [&](uint32_t rows) {
@@ -64,8 +65,8 @@ void BlockTransform::record(vk::Recorder& recorder, const Args& args) const {
         const uint64_t rows = std::min(rowsOfDispatch, args.rows - first);
         recorder.dispatch(
             *tile.pipeline,
-            {vk::read(floatRows(args.x, args.rows, uint64_t{width_} * (swiGlu_ ? 2 : 1))), vk::read(floatRows(args.blocks, width_, words * 4)),
-             vk::write(floatRows(args.y, args.rows, width_))},
+            {vk::read(floatRows(args.x, args.rows, uint64_t{width_} * (swiGlu_ ? 2 : 1))),
+             vk::read(floatRows(args.blocks, width_, words * 4)), vk::write(floatRows(args.y, args.rows, width_))},
             push, {static_cast<uint32_t>(groups), static_cast<uint32_t>(divideUp(rows, tile.rows)), 1},
             "block_transform");
     }
