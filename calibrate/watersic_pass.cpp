@@ -13,9 +13,9 @@ using RowArray = Eigen::Map<Eigen::Array<double, 1, Eigen::Dynamic>>;
 
 /// Columns between two products over all that went before, and between two products inside those.
 constexpr Index kBlock = 128;
-constexpr Index kSub = 16;
+constexpr Index kSubBlock = 16;
 /// Rows of a product's tile.
-constexpr Index kRows = 256;
+constexpr Index kTileRows = 256;
 
 /// One pass over all columns of weights given by columns, [K, N]. Gains tie all rows of a column together, so columns
 /// run one after another on the calling thread; the products between them carry nearly all of the work and are spread.
@@ -42,8 +42,8 @@ class Cancellation {
             targets_.topRows(hi - lo) = errors_.middleRows(lo, hi - lo);
             if (offsets_.size() > 0) targets_.topRows(hi - lo) += offsets_.middleRows(lo, hi - lo);
             cancel(lo, hi, hi, n, lo);
-            for (Index to = hi; to > lo; to -= std::min(kSub, to - lo)) {
-                const Index from = std::max(to - kSub, lo);
+            for (Index to = hi; to > lo; to -= std::min(kSubBlock, to - lo)) {
+                const Index from = std::max(to - kSubBlock, lo);
                 cancel(from, to, to, hi, lo);
                 for (Index i = to - 1; i >= from; --i) roundColumn(i, from, lo);
             }
@@ -54,10 +54,10 @@ class Cancellation {
   private:
     void cancel(Index lo, Index hi, Index from, Index to, Index blockBegin) {
         if (from >= to) return;
-        parallelFor(static_cast<size_t>((rows_ + kRows - 1) / kRows), options_.threads, [&](size_t tile) {
-            const Index first = static_cast<Index>(tile) * kRows;
+        parallelFor(static_cast<size_t>((rows_ + kTileRows - 1) / kTileRows), options_.threads, [&](size_t tile) {
+            const Index first = static_cast<Index>(tile) * kTileRows;
             cancelErrors(factor_.unitLower, lo, hi, from, to, errors_.data() + first, rows_,
-                         targets_.data() + (lo - blockBegin) * rows_ + first, rows_, std::min(kRows, rows_ - first));
+                         targets_.data() + (lo - blockBegin) * rows_ + first, rows_, std::min(kTileRows, rows_ - first));
         });
     }
 
