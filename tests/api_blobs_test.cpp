@@ -4,9 +4,11 @@
 #include "vulcat.hpp"
 
 #include "model/step_costs.h"
+#include "model_folder.h"
 #include "support/shared_data.h"
 #include "support/api_struct.h"
 #include "support/rng.h"
+#include "support/temp_folder.h"
 #include "vk/pipeline_cache.h"
 
 #include <doctest/doctest.h>
@@ -14,6 +16,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <limits>
 #include <string>
 #include <vector>
@@ -150,18 +153,65 @@ TEST_CASE("a tuning blob is passed over when damaged, and forged times are never
     }
 }
 
+TEST_CASE("tuning a model changes which kernels run, never what they compute, and survives as a blob") {
+    const vulcat::test::TempFolder folder;
+    vulcat::test::ModelRecipe recipe;
+    recipe.layers = 1;
+    recipe.weightBits = 4;
+    recipe.activationBits = 8;
+    vulcat::test::writeModelFolder(folder.path(), recipe);
+    for (const char* file : {"tokenizer.json", "tokenizer_config.json"}) {
+        std::filesystem::copy_file(vulcat::test::storyModel() / file, folder.path() / file);
+    }
+    const std::string path = folder.path().string();
+    const auto logitsOf = [](const vulcat::Context& context, const std::string& from) {
+        const vulcat::Model model(context, from);
+        vulcat::Session session(model, 16);
+        session.append({1, 2, 3, 4, 5, 6, 7, 8, 9});
+        session.append({10});
+        return session.logits();
+    };
+    vulcat::Context context;
+    const std::vector<float> expected = logitsOf(context, path);
+    const Bytes untuned = context.blob(VULCAT_BLOB_TILES);
+    vulcat::Model model(context, path);
+    // Ended by its progress function nothing is kept.
+    CHECK(vulcatTuneModel(model.handle(), [](void*, uint64_t, uint64_t, const char*) { return 1; }, nullptr) ==
+          VULCAT_ERROR_CANCELLED);
+    CHECK(context.blob(VULCAT_BLOB_TILES) == untuned);
+    uint64_t asked = 0;
+    model.tune(
+        [](void* count, uint64_t done, uint64_t total, const char*) {
+            ++*static_cast<uint64_t*>(count);
+            return done < total ? 0 : 1;
+        },
+        &asked);
+    CHECK(asked > 0);
+    const Bytes blob = context.blob(VULCAT_BLOB_TILES);
+    CHECK(blob.size() > untuned.size());
+    CHECK(logitsOf(context, path) == expected);
+    auto info = sized<VulcatContextInfo>();
+    info.tiles = blob.data();
+    info.tilesBytes = blob.size();
+    const vulcat::Context next(info);
+    CHECK(next.blob(VULCAT_BLOB_TILES) == blob);
+    CHECK(logitsOf(next, path) == expected);
+}
+
 TEST_CASE("a context with damaged blobs says so and works") {
-    Bytes cache, tuning;
+    Bytes cache, tuning, tiles;
     {
         vulcat::Context context;
         vulcat::Model model(context, vulcat::test::storyModel().string());
         cache = context.blob(VULCAT_BLOB_PIPELINE_CACHE);
         tuning = context.blob(VULCAT_BLOB_TUNING);
+        tiles = context.blob(VULCAT_BLOB_TILES);
     }
     for (const bool damage : {false, true}) {
         if (damage) {
             cache[cache.size() / 2] = static_cast<unsigned char>(cache[cache.size() / 2] ^ 4);
             tuning.pop_back();
+            tiles.front() = 'X';
         }
         std::string said;
         auto info = sized<VulcatContextInfo>();
@@ -169,10 +219,13 @@ TEST_CASE("a context with damaged blobs says so and works") {
         info.pipelineCacheBytes = cache.size();
         info.tuning = tuning.data();
         info.tuningBytes = tuning.size();
+        info.tiles = tiles.data();
+        info.tilesBytes = tiles.size();
         info.userData = &said;
         info.log = [](void* text, VulcatLogLevel, const char* message) { *static_cast<std::string*>(text) += message; };
         const vulcat::Context context(info);
         CHECK((said.find("info.pipelineCache is damaged") != std::string::npos) == damage);
+        CHECK((said.find("info.tiles is damaged") != std::string::npos) == damage);
         CHECK((said.find("info.tuning is damaged") != std::string::npos) == damage);
         CHECK(!context.deviceName().empty());
     }

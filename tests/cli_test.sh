@@ -5,6 +5,7 @@
 set -uo pipefail
 vulcat=$1 model=$2
 work=$(mktemp -d "${TMPDIR:-/tmp}/vulcat cli.XXXXXX")
+export VULCAT_CACHE=$work/cache
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0 skipped=0
 
@@ -173,6 +174,18 @@ expect 0 '' "$vulcat" bench --calibrate --width 128 -r 1 --format csv
 expect 0 '' "$vulcat" bench "$model" -p 0 -n 4 -r 1 --profile --explain
 holds "bench lists a layer's dispatches and the time outside kernels" sh -c "grep -q 'each layer' '$work/out' && grep -q 'outside kernels' '$work/out'"
 expect 0 '' "$vulcat" bench --kernels --shapes 64x96 --rows 1,5 --types w4a4,w4a8-g32,w16a16 --seconds 0.01 --format csv
+expect 2 'MODEL_DIR' "$vulcat" bench --tune
+expect 2 'nothing to tune' "$vulcat" bench --tune "$model"
+VULCAT_CACHE=off expect 0 '' "$vulcat" run "$work/best" -p 'Once upon a time' -n 12 --temp 0
+mv "$work/out" "$work/untuned"
+expect 0 'kept in' "$vulcat" bench --tune "$work/best" --format csv
+holds "bench --tune prints a line for one token of a linear" grep -qE ',1,[a-z0-9_]+ x [0-9]+,' "$work/out"
+holds "bench --tune keeps what it found" sh -c "ls '$work/cache' | grep -q '^tiles-'"
+expect 0 '' "$vulcat" run "$work/best" -p 'Once upon a time' -n 12 --temp 0
+holds "tuned kernels tell the same story" cmp "$work/out" "$work/untuned"
+for file in "$work"/cache/*; do printf 'damaged' >"$file"; done
+expect 0 '' "$vulcat" run "$work/best" -p 'Once upon a time' -n 12 --temp 0
+holds "damaged files of the cache change nothing" cmp "$work/out" "$work/untuned"
 
 # ---- interruption and a full disk
 setsid "${calibrate[@]}" "$model" -o "$work/stopped" --text "$text" --separator '<|endoftext|>' --seq-len 512 --samples 0 >/dev/null 2>"$work/err" &

@@ -3,8 +3,8 @@
 //
 // No call into the library may take 5 s longer than twice the longest of an undisturbed run (loading compiles shaders, on
 // a machine that others use too): beyond that it counts as a hang and ends the test. VULCAT_TEST_LONG in the environment
-// walks every call; otherwise each function fails at one call in each of its ways; where a driver compiles for seconds,
-// every other of these.
+// walks every call (VULCAT_TEST_PART=1/2 beside it: the first of two processes that share them); otherwise each function
+// fails at one call in each of its ways; where a driver compiles for seconds, every other of these.
 #include "vulcat.h"
 
 #include "fault_layer/fault_layer.h"
@@ -223,6 +223,18 @@ std::vector<uint64_t> callsToFail(uint64_t calls, Walk walk, size_t turn) {
     return chosen;
 }
 
+/// The share of the failures that this process injects: the part'th of `of` by turns.
+struct Part {
+    unsigned part = 1, of = 1;
+    Part() {
+        const char* text = std::getenv("VULCAT_TEST_PART");
+        if (text == nullptr) return;
+        REQUIRE_MESSAGE(std::sscanf(text, "%u/%u", &part, &of) == 2, "VULCAT_TEST_PART=", text, ": expected e.g. 1/2");
+        REQUIRE_MESSAGE((part >= 1 && part <= of), "VULCAT_TEST_PART=", text, ": the part must be 1 to ", of);
+    }
+    bool holds(size_t turn) const { return turn % of == part - 1; }
+};
+
 double secondsOf(std::chrono::steady_clock::duration time) {
     return std::chrono::duration<double>(time).count();
 }
@@ -256,7 +268,8 @@ TEST_CASE("every call may fail: a status, a sentence, and the same tokens after 
     std::map<std::string, uint64_t> calls;
     for (uint32_t i = 0; layer.name(i) != nullptr; ++i) calls[layer.name(i)] = layer.count(layer.name(i));
 
-    size_t turn = 0, injected = 0, harmless = 0;
+    const Part part;
+    size_t turn = 0, failure = 0, injected = 0, harmless = 0;
     double longest = 0;
     for (const auto& [function, count] : calls) {
         if (all) {
@@ -265,6 +278,7 @@ TEST_CASE("every call may fail: a status, a sentence, and the same tokens after 
         }
         for (const Fault& fault : faultsOf(function)) {
             for (const uint64_t n : callsToFail(count, walk, turn)) {
+                if (!part.holds(failure++)) continue;
                 options.name = function + " call " + std::to_string(n) + " of " + std::to_string(count) + ", kind " +
                                std::to_string(fault.kind) + ", VkResult " + std::to_string(fault.result);
                 layer.arm(function.c_str(), n, fault.kind, fault.result);

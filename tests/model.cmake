@@ -23,7 +23,7 @@ set_source_files_properties(api_readme_example.cpp PROPERTIES COMPILE_OPTIONS "-
   SKIP_PRECOMPILE_HEADERS ON SKIP_UNITY_BUILD_INCLUSION ON)
 vulcat_test(NAME api_host_test SOURCES api_host_test.cpp LIBS vulcat_api vulcat_format vulcat_test_gpu GPU)
 vulcat_test(NAME api_step_test SOURCES api_step_test.cpp LIBS vulcat_api GPU)
-vulcat_test(NAME api_blobs_test SOURCES api_blobs_test.cpp LIBS vulcat_api vulcat_model GPU)
+vulcat_test(NAME api_blobs_test SOURCES api_blobs_test.cpp model_folder.cpp LIBS vulcat_api vulcat_model GPU)
 vulcat_test(NAME api_slices_test SOURCES api_slices_test.cpp LIBS vulcat_api GPU)
 
 # All software drivers in one process: contexts choose among them.

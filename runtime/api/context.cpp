@@ -65,6 +65,7 @@ api::ContextOptions readOptions(const VulcatContextInfo& info) {
     options.pipelineCache = copyBlob(info.pipelineCache, info.pipelineCacheBytes,
                                      "info.pipelineCache is NULL but pipelineCacheBytes is not 0");
     options.tuning = copyBlob(info.tuning, info.tuningBytes, "info.tuning is NULL but tuningBytes is not 0");
+    options.tiles = copyBlob(info.tiles, info.tilesBytes, "info.tiles is NULL but tilesBytes is not 0");
     return options;
 }
 
@@ -77,11 +78,17 @@ void notePassedOver(VulcatContext_T& context, const std::string& field) {
     context.write(VULCAT_LOG_INFO, field + " is damaged, or of another device, driver or library: passed over");
 }
 
+std::vector<std::byte> tilesBlob(VulcatContext_T& context) {
+    const layers::Engine engine = context.engine();
+    return context.tiles.blob(engine.device.info(), engine.pipelines.modulesHash());
+}
+
 /// Keeps what was learned for the next device. A lost one need not answer any more.
 void keepBlobs(VulcatContext_T& context) {
     try {
         if (context.pipelines) context.options.pipelineCache = context.pipelines->cacheBlob();
         if (context.costs) context.options.tuning = context.costs->blob();
+        if (!context.tiles.empty()) context.options.tiles = tilesBlob(context);
     } catch (const Error& error) {
         context.write(VULCAT_LOG_DEBUG, error.what());
     }
@@ -111,8 +118,10 @@ void VulcatContext_T::open() {
     }
     pipelines.emplace(*device, options.pipelineCache);
     costs.emplace(device->info(), pipelines->modulesHash(), options.tuning);
+    tiles = kernels::Tuning(device->info(), pipelines->modulesHash(), options.tiles);
     if (!options.pipelineCache.empty() && !pipelines->cacheHit()) notePassedOver(*this, "info.pipelineCache");
     if (!options.tuning.empty() && !costs->tookBlob()) notePassedOver(*this, "info.tuning");
+    if (!options.tiles.empty() && !tiles.tookBlob()) notePassedOver(*this, "info.tiles");
 }
 
 void VulcatContext_T::close() {
@@ -134,7 +143,7 @@ void VulcatContext_T::reopenChildren() {
 
 layers::Engine VulcatContext_T::engine() {
     if (!pipelines) throw Error(Result::DeviceLost, "the context has no device: call vulcatRecreate");
-    return {*device, *pipelines, device->capabilities()};
+    return {*device, *pipelines, device->capabilities(), &tiles};
 }
 
 uint32_t vulcatVersion(void) {
@@ -223,10 +232,14 @@ VulcatResult vulcatSetMode(VulcatContext context, VulcatMode mode) {
 VulcatResult vulcatContextBlob(VulcatContext context, VulcatBlob kind, void* data, size_t* bytes) {
     return api::guardHandle(context, [&] {
         api::requireArgument(bytes != nullptr, "bytes must not be NULL");
-        const bool cache = kind == VULCAT_BLOB_PIPELINE_CACHE;
-        api::requireArgument(cache || kind == VULCAT_BLOB_TUNING, "kind is none of VulcatBlob");
         const layers::Engine engine = context->engine();
-        const std::vector<std::byte> blob = cache ? engine.pipelines.cacheBlob() : context->costs->blob();
+        std::vector<std::byte> blob;
+        switch (kind) {
+            case VULCAT_BLOB_PIPELINE_CACHE: blob = engine.pipelines.cacheBlob(); break;
+            case VULCAT_BLOB_TUNING: blob = context->costs->blob(); break;
+            case VULCAT_BLOB_TILES: blob = tilesBlob(*context); break;
+            default: api::requireArgument(false, "kind is none of VulcatBlob");
+        }
         api::copyOut(blob.data(), blob.size(), static_cast<std::byte*>(data), bytes, "data");
     });
 }

@@ -39,6 +39,7 @@ struct ContextOptions {
     std::optional<vk::AdoptedDevice> host;
     std::vector<std::byte> pipelineCache;
     std::vector<std::byte> tuning;
+    std::vector<std::byte> tiles;
 };
 
 /// NULL: the defaults.
@@ -59,6 +60,7 @@ struct VulcatContext_T {
     std::optional<vulcat::vk::PipelineLibrary> pipelines;
 
     std::optional<vulcat::model::StepCosts> costs;
+    vulcat::kernels::Tuning tiles;
     VulcatMode mode = VULCAT_MODE_BALANCE;
     // Everything made from this context and not destroyed, in the order of creation.
     std::vector<VulcatLinear> linears;

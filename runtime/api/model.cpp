@@ -1,5 +1,6 @@
 #include "api/handles.h"
 #include "base/path_text.h"
+#include "kernels/tuner.h"
 
 #include <memory>
 #include <span>
@@ -67,6 +68,25 @@ VulcatResult vulcatPlanModel(VulcatContext context, const VulcatModelInfo* model
 
 void vulcatDestroyModel(VulcatModel model) {
     delete model;
+}
+
+VulcatResult vulcatTuneModel(VulcatModel model, VulcatProgressFunction progress, void* userData) {
+    return api::guardHandle(model, [&] {
+        const std::vector<kernels::LinearSize> sizes = api::present(model->decoder).integerLinears();
+        const layers::Engine engine = model->context->engine();
+        size_t done = 0;
+        kernels::TunerOptions options;
+        options.maxRows = layers::kMaxRows;
+        options.goOn = [&] {
+            return progress == nullptr || progress(userData, done, sizes.size(), "layers of different sizes") == 0;
+        };
+        kernels::Tuning tuning = model->context->tiles;
+        for (; done < sizes.size(); ++done) {
+            tuning.set(sizes[done], kernels::tuneLinear(engine.device, engine.pipelines, engine.allowed, sizes[done],
+                                                        options).best);
+        }
+        model->context->tiles = std::move(tuning);
+    });
 }
 
 VulcatResult vulcatModelProperties(VulcatModel model, VulcatModelProperties* properties) {

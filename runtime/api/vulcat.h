@@ -149,6 +149,8 @@ typedef struct VulcatContextInfo {
     size_t pipelineCacheBytes;
     const void* tuning; /* likewise */
     size_t tuningBytes;
+    const void* tiles; /* likewise */
+    size_t tilesBytes;
     VulcatFunction getInstanceProcAddr; /* for an own device: the Vulkan loader or driver to use; NULL: the system's
                                            libvulkan, opened at run time */
 } VulcatContextInfo;
@@ -180,6 +182,7 @@ VULCAT_API VulcatResult vulcatSetMode(VulcatContext context, VulcatMode mode);
 typedef enum VulcatBlob {
     VULCAT_BLOB_PIPELINE_CACHE = 0, /* compiled pipelines: saves the next start their compilation */
     VULCAT_BLOB_TUNING = 1,         /* measured times of dispatches: saves vulcatSessionStep its learning */
+    VULCAT_BLOB_TILES = 2,          /* the fastest kernels of a model's layers, from vulcatTuneModel */
     VULCAT_BLOB_MAX_ENUM = 0x7FFFFFFF
 } VulcatBlob;
 
@@ -239,6 +242,12 @@ VULCAT_API VulcatResult vulcatPlanModel(VulcatContext context, const VulcatModel
 /* Reads config.json, the tensors and the tokenizer, and uploads the weights. */
 VULCAT_API VulcatResult vulcatLoadModel(VulcatContext context, const VulcatModelInfo* info, VulcatModel* model);
 VULCAT_API void vulcatDestroyModel(VulcatModel model);
+
+/* Measures the kernels that the model's integer layers could run with on this device, each checked before it is timed,
+ * and keeps the fastest: layers and models that are made in the context from now on use them, and those that are given
+ * the context's VULCAT_BLOB_TILES. Results stay the same, bit for bit. Takes seconds and device memory for a copy of the
+ * largest layer. progress may be NULL; ended by it (VULCAT_ERROR_CANCELLED), nothing is kept. */
+VULCAT_API VulcatResult vulcatTuneModel(VulcatModel model, VulcatProgressFunction progress, void* userData);
 
 typedef struct VulcatModelProperties {
     size_t structSize;

@@ -141,6 +141,9 @@ class Model {
     VulcatModel handle() const { return handle_.get(); }
     VulcatContext context() const { return context_; }
 
+    void tune(VulcatProgressFunction progress = nullptr, void* userData = nullptr) const {
+        detail::require(vulcatTuneModel(handle(), progress, userData), context_);
+    }
     VulcatModelProperties properties() const {
         VulcatModelProperties result{};
         result.structSize = sizeof result;

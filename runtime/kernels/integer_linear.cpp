@@ -74,6 +74,26 @@ std::optional<vk::CoopmatShape> matrixShape(const vk::DeviceInfo& info, uint32_t
     return best;
 }
 
+std::span<const Variant> variantsOf(const LinearShape& shape) {
+    return shape.format == WeightFormat::Int4 ? std::span<const Variant>(kVariantsW4) : std::span(kVariantsW8);
+}
+
+const char* matrixModule(const LinearShape& shape) {
+    return shape.format == WeightFormat::Int4 ? "integer_linear_w4_coopmat" : "integer_linear_w8_coopmat";
+}
+
+/// What of `allowed` the linears of this device can use.
+vk::CapabilitySet usableOf(const vk::Device& device, const vk::CapabilitySet& allowed) {
+    const bool whole = weightLanes(device) == device.limits().subgroupSize;
+    return whole ? allowed : allowed - vk::CapabilitySet{vk::Capability::Subgroup};
+}
+
+/// Subgroups of a workgroup each way in the matrix tile: on a CPU they run one after the other; on a GPU four of them
+/// share what they read.
+uint32_t matrixWaves(const vk::Device& device) {
+    return device.info().type == vk::DeviceType::Cpu ? 1 : 2;
+}
+
 /// Not every compiler knows cooperative matrices: see shaders/CMakeLists.txt.
 bool isBuilt(std::string_view module) {
     const auto modules = shaders::modules();
@@ -95,24 +115,61 @@ vk::PipelineSpec pipelineOf(std::string_view module, std::vector<uint32_t> const
 }  // namespace
 
 IntegerLinear::IntegerLinear(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
-                             const LinearShape& shape, uint32_t maxRows)
+                             const LinearShape& shape, uint32_t maxRows, std::span<const LinearTile> tuned)
     : device_(device), shape_(shape), maxRows_(maxRows) {
     if (!shape.isInteger() || shape.inputs == 0 || shape.inputs >= kMostInputs) {
         throw Error(Result::Unsupported, "integer linear layers need 4 or 8-bit weights and 1 to 131999 inputs, not " +
                                              std::to_string(shape.inputs));
     }
-    const uint32_t lanes = weightLanes(device);
-    vk::CapabilitySet usable = allowed;
-    if (lanes != device.limits().subgroupSize) usable = usable - vk::CapabilitySet{vk::Capability::Subgroup};
-    const Variant& variant =
-        shape.format == WeightFormat::Int4 ? choose(kVariantsW4, usable) : choose(kVariantsW8, usable);
+    const vk::CapabilitySet usable = usableOf(device, allowed);
+    addTuned(library, usable, tuned);
+    if (!tiles_.empty()) return;
+    const Variant& variant = choose(variantsOf(shape), usable);
     // A tile is of use when there are more rows than the next smaller one takes.
     uint32_t covered = 0;
     for (const TileHeight& height : tileHeights(variant)) {
         if (maxRows > covered) addTile(library, variant, height.rows, height.cost);
         covered = height.rows;
     }
-    if (maxRows > kFewRows && usable.contains(kMatrixNeeds)) addMatrixTile(library);
+    const std::optional<vk::CoopmatShape> matrix = matrixShape(device.info(), weightLanes(device));
+    if (maxRows > kFewRows && usable.contains(kMatrixNeeds) && matrix && isBuilt(matrixModule(shape))) {
+        addMatrixTile(library, kMatrixCostOfRow * kMatricesOfWave * matrix->m * matrixWaves(device));
+    }
+}
+
+std::vector<LinearTile> IntegerLinear::tiles(const vk::Device& device, const vk::CapabilitySet& allowed,
+                                             const LinearShape& shape) {
+    const vk::CapabilitySet usable = usableOf(device, allowed);
+    std::vector<LinearTile> all;
+    for (const Variant& variant : variantsOf(shape)) {
+        if (!usable.contains(variant.required)) continue;
+        for (const TileHeight& height : tileHeights(variant)) all.push_back({variant.module, height.rows, height.cost});
+    }
+    const std::optional<vk::CoopmatShape> matrix = matrixShape(device.info(), weightLanes(device));
+    if (usable.contains(kMatrixNeeds) && matrix && isBuilt(matrixModule(shape))) {
+        const uint32_t rows = kMatricesOfWave * matrix->m * matrixWaves(device);
+        all.push_back({matrixModule(shape), rows, kMatrixCostOfRow * rows});
+    }
+    return all;
+}
+
+void IntegerLinear::addTuned(vk::PipelineLibrary& library, const vk::CapabilitySet& usable,
+                             std::span<const LinearTile> tuned) {
+    if (tuned.empty()) return;
+    const std::vector<LinearTile> possible = tiles(device_, usable, shape_);
+    for (const LinearTile& tile : tuned) {
+        const bool runs = std::any_of(possible.begin(), possible.end(), [&](const LinearTile& other) {
+            return other.module == tile.module && other.rows == tile.rows;
+        });
+        if (!runs) continue;
+        if (tile.module == matrixModule(shape_)) {
+            addMatrixTile(library, tile.cost);
+            continue;
+        }
+        for (const Variant& variant : variantsOf(shape_)) {
+            if (tile.module == variant.module) addTile(library, variant, tile.rows, tile.cost);
+        }
+    }
 }
 
 void IntegerLinear::addTile(vk::PipelineLibrary& library, const Variant& variant, uint32_t rows, double cost) {
@@ -133,21 +190,23 @@ void IntegerLinear::addTile(vk::PipelineLibrary& library, const Variant& variant
     tiles_.push_back(std::move(tile));
 }
 
-void IntegerLinear::addMatrixTile(vk::PipelineLibrary& library) {
-    const uint32_t lanes = weightLanes(device_);
-    const std::optional<vk::CoopmatShape> shape = matrixShape(device_.info(), lanes);
+void IntegerLinear::addMatrixTile(vk::PipelineLibrary& library, double cost) {
+    const uint32_t lanes = weightLanes(device_), waves = matrixWaves(device_);
+    const vk::CoopmatShape shape = *matrixShape(device_.info(), lanes);
     Tile tile;
-    tile.module = shape_.format == WeightFormat::Int4 ? "integer_linear_w4_coopmat" : "integer_linear_w8_coopmat";
-    if (!shape || !isBuilt(tile.module)) return;
-    // On a CPU the subgroups of a workgroup run one after the other; on a GPU four of them share what they read.
-    const uint32_t waves = device_.info().type == vk::DeviceType::Cpu ? 1 : 2;
-    tile.rows = kMatricesOfWave * shape->m * waves;
-    tile.columns = kMatricesOfWave * shape->n * waves;
-    tile.cost = kMatrixCostOfRow * tile.rows;
+    tile.module = matrixModule(shape_);
+    tile.rows = kMatricesOfWave * shape.m * waves;
+    tile.columns = kMatricesOfWave * shape.n * waves;
+    tile.cost = cost;
     tile.pipeline =
-        &library.get(pipelineOf(tile.module, {lanes * waves * waves, shape->m, shape->n, shape->k, lanes, waves, waves},
+        &library.get(pipelineOf(tile.module, {lanes * waves * waves, shape.m, shape.n, shape.k, lanes, waves, waves},
                                 false, device_.subgroupSizeControl() ? lanes : 0));
     tiles_.push_back(std::move(tile));
+}
+
+LinearTile IntegerLinear::tile(uint32_t rows) const {
+    const Tile& chosen = tileFor(rows);
+    return {chosen.module, chosen.rows, chosen.cost};
 }
 
 const IntegerLinear::Tile& IntegerLinear::tileFor(uint32_t rows) const {

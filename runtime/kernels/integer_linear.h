@@ -14,9 +14,10 @@
 
 #include "kernels/linear_weights.h"
 #include "kernels/quantise_rows.h"
+#include "kernels/tuning.h"
 
-#include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,9 +29,15 @@ struct Variant;
 class IntegerLinear {
   public:
     /// Pipelines for weights of this shape: for one row, and, when maxRows says that there are more, for several at
-    /// once. Throws Error(Unsupported) for float weight formats or K >= 132,000.
+    /// once. Of the `tuned` tiles those that are allowed are used; where there is none, the table's with its costs.
+    /// Throws Error(Unsupported) for float weight formats or K >= 132,000.
     IntegerLinear(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
-                  const LinearShape& shape, uint32_t maxRows);
+                  const LinearShape& shape, uint32_t maxRows, std::span<const LinearTile> tuned = {});
+
+    /// All tiles that run on the device within `allowed`, BASE first. Their costs are the table's, which compare only
+    /// within a variant.
+    static std::vector<LinearTile> tiles(const vk::Device& device, const vk::CapabilitySet& allowed,
+                                         const LinearShape& shape);
 
     struct Args {
         const QuantisedRows& x;
@@ -44,6 +51,8 @@ class IntegerLinear {
 
     /// The shaders that maxRows rows run, without their tile.
     std::string_view module() const { return tileFor(maxRows_).module; }
+    /// The tile that so many rows run.
+    LinearTile tile(uint32_t rows) const;
 
   private:
     struct Tile {
@@ -55,7 +64,8 @@ class IntegerLinear {
         bool texel = false;    ///< reads through texel buffers
     };
     void addTile(vk::PipelineLibrary& library, const Variant& variant, uint32_t rows, double cost);
-    void addMatrixTile(vk::PipelineLibrary& library);
+    void addMatrixTile(vk::PipelineLibrary& library, double cost);
+    void addTuned(vk::PipelineLibrary& library, const vk::CapabilitySet& usable, std::span<const LinearTile> tuned);
     const Tile& tileFor(uint32_t rows) const;
 
     const vk::Device& device_;

@@ -7,6 +7,7 @@
 #include "base/error.h"
 
 #include <algorithm>
+#include <bit>
 #include <string>
 
 namespace vulcat::kernels {
@@ -51,6 +52,21 @@ QuantisedRows::QuantisedRows(vk::Device& device, const vk::CapabilitySet& allowe
     }
     storage_ = storage.part(0, bytes);
     if (allowed.contains(vk::Capability::Texel)) texel_.emplace(device, storage_);
+}
+
+std::vector<uint32_t> layOutRows(const format::QuantisedRows& rows) {
+    const uint32_t stride = QuantisedRows::rowWords(static_cast<uint32_t>(rows.columns));
+    std::vector<uint32_t> words(rows.rows * stride, 0u);
+    for (uint64_t m = 0; m < rows.rows; ++m) {
+        uint32_t* const row = words.data() + m * stride;
+        row[0] = std::bit_cast<uint32_t>(rows.headers[m].scale);
+        row[1] = static_cast<uint32_t>(rows.headers[m].zero);
+        row[2] = static_cast<uint32_t>(rows.headers[m].codeSum);
+        for (uint64_t k = 0; k < rows.columns; ++k) {
+            row[4 + k / 4] |= uint32_t{static_cast<uint8_t>(rows.codes[m * rows.columns + k])} << (8 * (k % 4));
+        }
+    }
+    return words;
 }
 
 QuantiseRows::QuantiseRows(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,

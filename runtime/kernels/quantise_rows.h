@@ -11,8 +11,11 @@
 #include "vk/pipeline_library.h"
 #include "vk/recorder.h"
 
+#include "format/quantise.h"
+
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 namespace vulcat::kernels {
 
@@ -48,6 +51,9 @@ class QuantisedRows {
     uint32_t rows_ = 0;
     uint32_t inputs_ = 0;
 };
+
+/// The rows as they lie in GPU memory, [rows][rowWords(columns)].
+std::vector<uint32_t> layOutRows(const format::QuantisedRows& rows);
 
 class QuantiseRows {
   public:

@@ -7,6 +7,8 @@
 #include "kernels/attention.h"
 #include "kernels/rope_store.h"
 
+#include <array>
+
 namespace vulcat::layers {
 
 /// A layer's keys and values of one session, [context, Hk D] float32 each.
@@ -27,6 +29,8 @@ class Attention {
     /// cache. ropeTable: kernels::ropeTable() of at least span.position + span.rows positions.
     void record(vk::Recorder& recorder, const Activations& activations, const LayerCache& cache,
                 const vk::BufferView& ropeTable, Span span) const;
+
+    std::array<const Site*, 2> sites() const { return {&qkv_, &output_}; }
 
   private:
     uint32_t hiddenSize_;

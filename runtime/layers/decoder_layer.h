@@ -15,6 +15,9 @@ class DecoderLayer {
     void record(vk::Recorder& recorder, const Activations& activations, const LayerCache& cache,
                 const vk::BufferView& ropeTable, Span span) const;
 
+    const Attention& attention() const { return attention_; }
+    const Mlp& mlp() const { return mlp_; }
+
   private:
     uint32_t hiddenSize_;
     Norm attentionNorm_;

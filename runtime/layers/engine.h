@@ -10,6 +10,7 @@
 // Activations are float32, row-major and tight: row m of a [rows, width] view begins at m * width.
 // Everything is decided at construction: record() creates no pipeline and no memory.
 
+#include "kernels/tuning.h"
 #include "vk/capabilities.h"
 #include "vk/device.h"
 #include "vk/memory.h"
@@ -22,7 +23,8 @@ namespace vulcat::layers {
 struct Engine {
     vk::Device& device;
     vk::PipelineLibrary& pipelines;
-    vk::CapabilitySet allowed;  ///< kernel variants are chosen within this set
+    vk::CapabilitySet allowed;                ///< kernel variants are chosen within this set
+    const kernels::Tuning* tuning = nullptr;  ///< what is known of their speed; read while layers are made
 };
 
 /// Where weights go while a model is loaded: the arena keeps them and must outlive the layers.

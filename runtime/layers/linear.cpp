@@ -5,7 +5,10 @@ namespace vulcat::layers {
 Linear::Linear(const Engine& engine, WeightSink& sink, const LinearSource& source, bool quantisedInput)
     : weights_(engine.device, sink.arena, sink.uploader, engine.allowed, source.shape(), source.parts()) {
     if (quantisedInput) {
-        integerKernel_.emplace(engine.device, engine.pipelines, engine.allowed, source.shape(), kMaxRows);
+        const kernels::LinearSize size{source.shape(), weights_.outputs()};
+        const auto tuned =
+            engine.tuning != nullptr ? engine.tuning->tilesOf(size) : std::span<const kernels::LinearTile>();
+        integerKernel_.emplace(engine.device, engine.pipelines, engine.allowed, source.shape(), kMaxRows, tuned);
     } else {
         floatKernel_.emplace(engine.device, engine.pipelines, engine.allowed, source.shape(), kMaxRows);
     }

@@ -6,6 +6,8 @@
 
 #include "kernels/swiglu.h"
 
+#include <array>
+
 namespace vulcat::layers {
 
 class Mlp {
@@ -18,6 +20,8 @@ class Mlp {
 
     /// Reads activations.normed (or see norms()), adds to activations.hidden.
     void record(vk::Recorder& recorder, const Activations& activations, Span span) const;
+
+    std::array<const Site*, 2> sites() const { return {&gateUp_, &down_}; }
 
   private:
     uint32_t hiddenSize_;

@@ -90,4 +90,17 @@ std::vector<layers::DecoderLayer> DecoderModel::loadLayers(Loading& loading) {
     return result;
 }
 
+std::vector<kernels::LinearSize> DecoderModel::integerLinears() const {
+    std::vector<kernels::LinearSize> sizes;
+    const auto add = [&](const layers::Site& site) {
+        const kernels::LinearSize size{site.linear().weights().shape(), site.outputs()};
+        if (site.quantises() && std::find(sizes.begin(), sizes.end(), size) == sizes.end()) sizes.push_back(size);
+    };
+    for (const layers::DecoderLayer& layer : layers_) {
+        for (const layers::Site* site : layer.attention().sites()) add(*site);
+        for (const layers::Site* site : layer.mlp().sites()) add(*site);
+    }
+    return sizes;
+}
+
 }  // namespace vulcat::model

@@ -7,6 +7,7 @@
 #include "cli/gpu_model.h"
 #include "cli/kernel_bench.h"
 #include "cli/terminal.h"
+#include "cli/tune_bench.h"
 
 #include "model/session.h"
 #include "vk/profiler.h"
@@ -29,6 +30,7 @@ struct BenchArguments {
     bool explain = false;
     bool kernels = false;
     bool calibrate = false;
+    bool tune = false;
     int width = 4096, threads = 0;
     std::vector<std::string> shapes{"4096x4096", "14336x4096", "4096x14336"};
     std::vector<uint32_t> rows{1, 512};
@@ -183,6 +185,13 @@ int benchKernelList(const BenchArguments& a) {
     return kExitOk;
 }
 
+int tune(const BenchArguments& a) {
+    if (a.folder.empty()) throw Error(Result::InvalidArgument, "--tune needs MODEL_DIR: it measures that model's linears");
+    OpenDevice device(a.device);
+    std::fputs(tuneModel(device, a.folder).format(a.format).c_str(), stdout);
+    return kExitOk;
+}
+
 int benchCalibration(const BenchArguments& a) {
     std::fputs(calibrateBench(a.width, a.repetitions, a.threads).format(a.format).c_str(), stdout);
     return kExitOk;
@@ -207,10 +216,13 @@ void addBenchCommand(CommandLine& line) {
         .commas();
     command.option("--seconds", a->seconds, "With --kernels: seconds of measuring each entry").range(0.0, 60.0);
     command.option("-o,--output,--format", a->format, "Output format").oneOf({"md", "csv", "json"});
+    command.flag("--tune", a->tune,
+                 "Measure the kernels that MODEL_DIR's integer layers could run with on the device, check their results, and keep "
+                 "the fastest for later runs (in VULCAT_CACHE, or the user's cache folder)");
     command.flag("--calibrate", a->calibrate, "Measure calibration's heavy steps on the CPU instead of a model");
     command.option("--width", a->width, "With --calibrate: inputs and outputs of the layer").range(128, 16384);
     command.option("-t,--threads", a->threads, "With --calibrate: CPU threads; 0: one a core").range(0, 1024);
-    command.action([a] { return a->calibrate ? benchCalibration(*a) : a->kernels ? benchKernelList(*a) : benchModel(*a); });
+    command.action([a] { return a->tune ? tune(*a) : a->calibrate ? benchCalibration(*a) : a->kernels ? benchKernelList(*a) : benchModel(*a); });
 }
 
 }  // namespace vulcat::cli

@@ -1,5 +1,6 @@
 #include "cli/gpu_model.h"
 
+#include "cli/cache_folder.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
 
@@ -8,7 +9,32 @@
 
 namespace vulcat::cli {
 
-OpenDevice::OpenDevice(const std::string& selection) : device_(instance_, choose(instance_, selection)), pipelines_(device_) {}
+namespace {
+
+std::string pipelinesName(const vk::Device& device) { return "pipelines-" + device.info().uuidText(); }
+std::string tilesName(const vk::Device& device) { return "tiles-" + device.info().uuidText(); }
+
+}  // namespace
+
+OpenDevice::OpenDevice(const std::string& selection)
+    : device_(instance_, choose(instance_, selection)),
+      keptPipelines_(readCached(pipelinesName(device_))),
+      pipelines_(device_, keptPipelines_),
+      tuning_(device_.info(), pipelines_.modulesHash(), readCached(tilesName(device_))) {}
+
+OpenDevice::~OpenDevice() {
+    try {
+        const std::vector<std::byte> blob = pipelines_.cacheBlob();
+        if (blob != keptPipelines_) writeCached(pipelinesName(device_), blob);
+    } catch (const Error&) {
+        // A lost device has nothing to keep; the next run compiles again.
+    }
+}
+
+bool OpenDevice::keepTuning(kernels::Tuning tuning) {
+    tuning_ = std::move(tuning);
+    return writeCached(tilesName(device_), tuning_.blob(device_.info(), pipelines_.modulesHash()));
+}
 
 const vk::DeviceInfo& OpenDevice::choose(const vk::Instance& instance, const std::string& selection) {
     const auto& devices = instance.physicalDevices();

@@ -1,27 +1,10 @@
 #include "support/integer_case.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstdio>
 
 namespace vulcat::test {
 namespace {
-
-std::vector<uint32_t> packRows(const format::QuantisedRows& x) {
-    const uint32_t inputs = static_cast<uint32_t>(x.columns);
-    const uint32_t stride = kernels::QuantisedRows::rowWords(inputs);
-    std::vector<uint32_t> words(x.rows * stride, 0u);
-    for (uint64_t m = 0; m < x.rows; ++m) {
-        uint32_t* const row = words.data() + m * stride;
-        row[0] = std::bit_cast<uint32_t>(x.headers[m].scale);
-        row[1] = static_cast<uint32_t>(x.headers[m].zero);
-        row[2] = static_cast<uint32_t>(x.headers[m].codeSum);
-        for (uint32_t k = 0; k < inputs; ++k) {
-            row[4 + k / 4] |= uint32_t{static_cast<uint8_t>(x.codes[m * inputs + k])} << (8 * (k % 4));
-        }
-    }
-    return words;
-}
 
 float randomScale(Rng& rng, bool wild) {
     if (rng.integer(0, 40) == 0) return 0;
@@ -131,7 +114,7 @@ std::vector<float> runOnGpu(GpuFixture& gpu, const vk::CapabilitySet& allowed, c
     const kernels::LinearWeights weights(gpu.device(), arena, uploader, allowed, shape, stack);
     uploader.finish();
     const kernels::IntegerLinear linear(gpu.device(), gpu.pipelines(), allowed, shape, rows);
-    const kernels::QuantisedRows x(gpu.device(), allowed, gpu.upload(packRows(data.x)), rows, inputs);
+    const kernels::QuantisedRows x(gpu.device(), allowed, gpu.upload(kernels::layOutRows(data.x)), rows, inputs);
     const vk::BufferView y = gpu.output<float>(size_t{rows} * outputs);
     const vk::BufferView residual = gpu.upload(data.residual);
     gpu.run([&](vk::Recorder& recorder) {

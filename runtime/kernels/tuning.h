@@ -1,0 +1,59 @@
+#pragma once
+// Which tiles of integer linears (integer_linear.h) are fastest on a device, as the tuner measured them (tuner.h). A
+// choice of tiles changes times only, never a result.
+
+#include "kernels/linear_weights.h"
+#include "vk/device_info.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace vulcat::kernels {
+
+/// A shader of an integer linear and how high its tiles are.
+struct LinearTile {
+    std::string module;  ///< name in the shader table without its height
+    uint32_t rows = 0;   ///< rows of x a workgroup computes
+    double cost = 1;     ///< of one pass of so many rows over the layer; only costs of one layer compare
+
+    bool operator==(const LinearTile&) const = default;
+};
+
+/// A linear as large as it is.
+struct LinearSize {
+    LinearShape shape;
+    uint32_t outputs = 0;  ///< N
+
+    bool operator==(const LinearSize&) const = default;
+};
+
+class Tuning {
+  public:
+    /// Knows nothing: every linear takes the table's tiles.
+    Tuning() = default;
+    /// What blob() gave for the same device, driver and shader modules (PipelineLibrary::modulesHash); anything else is
+    /// passed over.
+    Tuning(const vk::DeviceInfo& info, uint64_t library, std::span<const std::byte> blob);
+
+    /// The tiles to choose from, costs in nanoseconds; empty where the size was not measured.
+    std::span<const LinearTile> tilesOf(const LinearSize& size) const;
+    /// Replaces what is known of the size. At most 16 tiles, module names of at most 47 characters.
+    void set(const LinearSize& size, std::vector<LinearTile> tiles);
+
+    bool empty() const { return sizes_.empty(); }
+    bool tookBlob() const { return tookBlob_; }  ///< the one given to the constructor
+    std::vector<std::byte> blob(const vk::DeviceInfo& info, uint64_t library) const;
+
+  private:
+    struct Entry {
+        LinearSize size;
+        std::vector<LinearTile> tiles;
+    };
+    std::vector<Entry> sizes_;
+    bool tookBlob_ = false;
+};
+
+}  // namespace vulcat::kernels

@@ -1,0 +1,52 @@
+// The tuner on the device: it measures every tile that can run, finds them right, and what it keeps computes the same.
+
+#include "support/integer_case.h"
+
+#include "kernels/tuner.h"
+
+#include <doctest/doctest.h>
+
+using namespace vulcat;
+
+TEST_CASE("the tuner measures every tile and finds all of them right") {
+    test::GpuFixture gpu;
+    const kernels::LinearSize sizes[] = {{{kernels::WeightFormat::Int4, 250, 0}, 333},
+                                         {{kernels::WeightFormat::Int4, 256, 64}, 40},
+                                         {{kernels::WeightFormat::Int8, 96, 0}, 130}};
+    kernels::TunerOptions options;
+    options.secondsEach = 0;
+    for (const kernels::LinearSize& size : sizes) {
+        const auto all = kernels::IntegerLinear::tiles(gpu.device(), gpu.capabilities(), size.shape);
+        REQUIRE(all.size() >= 2);
+        const kernels::TunedLinear tuned =
+            kernels::tuneLinear(gpu.device(), gpu.pipelines(), gpu.capabilities(), size, options);
+        CHECK(tuned.wrong.empty());
+        CHECK(tuned.measured.size() == all.size());
+        CHECK(!tuned.best.empty());
+        for (const kernels::LinearTile& tile : tuned.measured) CHECK(tile.cost > 0);
+    }
+}
+
+TEST_CASE("a tuned linear runs the tiles it is given, and the table's where none of them is allowed") {
+    test::GpuFixture gpu;
+    const kernels::LinearShape shape{kernels::WeightFormat::Int4, 128, 0};
+    const std::vector<kernels::LinearTile> tuned = {{"integer_linear_w4", 1, 1}, {"integer_linear_w4", 4, 9}};
+    const kernels::IntegerLinear linear(gpu.device(), gpu.pipelines(), gpu.capabilities(), shape, 512, tuned);
+    CHECK(linear.tile(1) == tuned[0]);
+    CHECK(linear.tile(512) == tuned[0]);  // by these costs
+    const std::vector<kernels::LinearTile> foreign = {{"integer_linear_w4", 3, 1}, {"no such module", 1, 1}};
+    const kernels::IntegerLinear plain(gpu.device(), gpu.pipelines(), {}, shape, 512, foreign);
+    CHECK(plain.module() == "integer_linear_w4");
+    CHECK(plain.tile(512).rows == 4);
+}
+
+TEST_CASE("tuning ends when it is told to") {
+    test::GpuFixture gpu;
+    kernels::TunerOptions options;
+    options.secondsEach = 0;
+    int left = 2;
+    options.goOn = [&left] { return left-- > 0; };
+    const kernels::LinearSize size{{kernels::WeightFormat::Int4, 64, 0}, 64};
+    CHECK_THROWS_WITH_AS(kernels::tuneLinear(gpu.device(), gpu.pipelines(), gpu.capabilities(), size, options),
+                         "tuning was cancelled", Error);
+}
