@@ -54,7 +54,7 @@ extern "C" {
 #endif
 
 #define VULCAT_VERSION_MAJOR 0
-#define VULCAT_VERSION_MINOR 1
+#define VULCAT_VERSION_MINOR 2
 #define VULCAT_VERSION_PATCH 0
 
 typedef enum VulcatResult {
@@ -149,10 +149,10 @@ typedef struct VulcatContextInfo {
     size_t pipelineCacheBytes;
     const void* tuning; /* likewise */
     size_t tuningBytes;
-    const void* tiles; /* likewise */
-    size_t tilesBytes;
     VulcatFunction getInstanceProcAddr; /* for an own device: the Vulkan loader or driver to use; NULL: the system's
                                            libvulkan, opened at run time */
+    const void* tiles;                  /* NULL, or what vulcatContextBlob gave for VULCAT_BLOB_TILES */
+    size_t tilesBytes;
 } VulcatContextInfo;
 
 /* Chooses a device and creates everything on it, or works on the host's. */
