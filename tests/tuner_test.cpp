@@ -27,6 +27,33 @@ TEST_CASE("the tuner measures every tile and finds all of them right") {
     }
 }
 
+/// The module with its float products turned into sums.
+std::vector<uint32_t> spoilt(std::span<const uint32_t> words) {
+    constexpr uint32_t kFAdd = 129, kFMul = 133;
+    std::vector<uint32_t> result(words.begin(), words.end());
+    for (size_t at = 5; at < result.size(); at += result[at] >> 16)
+        if ((result[at] & 0xFFFFu) == kFMul) result[at] = (result[at] & 0xFFFF0000u) | kFAdd;
+    return result;
+}
+
+TEST_CASE("a tile that computes wrongly is named and never kept") {
+    test::GpuFixture gpu;
+    std::vector<shaders::Module> modules(shaders::modules().begin(), shaders::modules().end());
+    std::vector<uint32_t> words;
+    for (shaders::Module& module : modules)
+        if (module.name == "integer_linear_w4_m4") words = spoilt(module.words), module.words = words;
+    REQUIRE(!words.empty());
+    vk::PipelineLibrary library(gpu.device(), {}, modules);
+    kernels::TunerOptions options;
+    options.secondsEach = 0;
+    const kernels::LinearSize size{{kernels::WeightFormat::Int4, 96, 0}, 70};
+    const kernels::TunedLinear tuned = kernels::tuneLinear(gpu.device(), library, {}, size, options);
+    CHECK(tuned.wrong == std::vector<std::string>{"integer_linear_w4, 4 rows"});
+    CHECK(!tuned.measured.empty());
+    for (const auto& tiles : {tuned.measured, tuned.best})
+        for (const kernels::LinearTile& tile : tiles) CHECK((tile.module != "integer_linear_w4" || tile.rows != 4));
+}
+
 TEST_CASE("a tuned linear runs the tiles it is given, and the table's where none of them is allowed") {
     test::GpuFixture gpu;
     const kernels::LinearShape shape{kernels::WeightFormat::Int4, 128, 0};
