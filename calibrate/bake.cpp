@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 
+#include <cstring>
 #include <set>
 
 namespace vulcat::calibrate {
@@ -60,6 +61,17 @@ void writeConfig(const fs::path& folder, const OutputParts& parts, const Report&
     format::writeTextFile(folder / "config.json", config.dump(2) + "\n");
 }
 
+/// The tensor with the last dimension's elements in another order.
+std::vector<std::byte> lastDimensionInOrder(const format::TensorView& tensor, std::span<const Eigen::Index> order) {
+    const size_t element = format::dtypeBytes(tensor.dtype), row = order.size() * element;
+    std::vector<std::byte> bytes(tensor.bytes.size());
+    for (size_t begin = 0; begin < bytes.size(); begin += row)
+        for (size_t i = 0; i < order.size(); ++i)
+            std::memcpy(bytes.data() + begin + i * element,
+                        tensor.bytes.data() + begin + static_cast<size_t>(order[i]) * element, element);
+    return bytes;
+}
+
 uint64_t writeModel(const fs::path& file, const OutputParts& parts, const std::function<void()>& check) {
     const std::set<std::string, std::less<>> replaced(parts.replaced.begin(), parts.replaced.end());
     std::vector<format::SafetensorsFile> layers;
@@ -73,9 +85,13 @@ uint64_t writeModel(const fs::path& file, const OutputParts& parts, const std::f
     for (const format::TensorView* tensor : tensors)
         specs.push_back({std::string(tensor->name), tensor->dtype, tensor->shape});
     format::SafetensorsWriter writer(file, std::move(specs), {{"format", "pt"}});
+    const std::set<std::string, std::less<>> reordered(parts.reordered.begin(), parts.reordered.end());
     for (const format::TensorView* tensor : tensors) {
         check();
-        writer.write(tensor->name, tensor->bytes);
+        if (reordered.find(tensor->name) == reordered.end())
+            writer.write(tensor->name, tensor->bytes);
+        else
+            writer.write(tensor->name, std::span<const std::byte>(lastDimensionInOrder(*tensor, parts.order)));
         format::forgetPages(tensor->bytes);
     }
     writer.finish();

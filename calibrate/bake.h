@@ -40,6 +40,8 @@ struct OutputParts {
     std::vector<std::filesystem::path> layerFiles;
     std::vector<std::string> replaced;  ///< names of source tensors that are left out
     std::map<std::string, format::SiteRecipe> sites;
+    std::vector<std::string> reordered;  ///< names of source tensors whose last dimension gets `order`
+    std::vector<Eigen::Index> order;
 };
 
 /// Fills `folder` (empty, existing): model.safetensors, config.json with its quantization_config,

@@ -13,12 +13,9 @@ namespace vulcat::calibrate {
 
 namespace {
 
-constexpr size_t kTrialSequences = 8;
-constexpr Eigen::Index kTrialRows = 48;  // of each sequence
-
 /// Evenly spread rows.
-Matrix someRows(const Matrix& x) {
-    const Eigen::Index count = std::min(kTrialRows, x.rows());
+Matrix someRows(const Matrix& x, Eigen::Index most) {
+    const Eigen::Index count = std::min(most, x.rows());
     Matrix rows(count, x.cols());
     for (Eigen::Index i = 0; i < count; ++i) rows.row(i) = x.row(i * x.rows() / count);
     return rows;
@@ -85,15 +82,16 @@ std::vector<SiteBits> planBits(const CalibrateOptions& options, const Decoder& d
     return plan;
 }
 
-TrialRows rowsOfTexts(const Decoder& decoder, std::span<const Sequence> sequences, int threads) {
-    const size_t count = std::min(kTrialSequences, sequences.size());
+TrialRows rowsOfTexts(const Decoder& decoder, std::span<const Sequence> sequences, int threads, TrialSize size) {
+    const size_t count = std::min(size.sequences, sequences.size());
     std::vector<Matrix> hidden;
     for (size_t s = 0; s < count; ++s) hidden.push_back(decoder.embed(sequences[s]));
-    return [&decoder, threads, hidden = std::move(hidden)](int, const Layer& layer) mutable {
+    return [&decoder, threads, size, hidden = std::move(hidden)](int, const Layer& layer) mutable {
         std::vector<std::vector<Matrix>> parts(format::kSites.size(), std::vector<Matrix>(hidden.size()));
         parallelFor(hidden.size(), threads, [&](size_t s) {
-            decoder.run(layer, hidden[s],
-                        [&](SiteKind kind, const Matrix& x) { parts[static_cast<size_t>(kind)][s] = someRows(x); });
+            decoder.run(layer, hidden[s], [&](SiteKind kind, const Matrix& x) {
+                parts[static_cast<size_t>(kind)][s] = someRows(x, size.rows);
+            });
         });
         std::vector<Matrix> rows;
         for (const std::vector<Matrix>& site : parts) rows.push_back(joined(site));

@@ -18,8 +18,14 @@ struct SiteBits {
 /// Inputs of a layer's sites to try them on, [R, K] by SiteKind. Called once for each layer, in order.
 using TrialRows = std::function<std::vector<Matrix>(int index, const Layer& layer)>;
 
+/// How much of the samples a trial looks at.
+struct TrialSize {
+    size_t sequences = 8;
+    Eigen::Index rows = 48;  ///< of each sequence at most, evenly spread
+};
+
 /// A few of the samples go through the float model.
-TrialRows rowsOfTexts(const Decoder& decoder, std::span<const Sequence> sequences, int threads);
+TrialRows rowsOfTexts(const Decoder& decoder, std::span<const Sequence> sequences, int threads, TrialSize size = {});
 /// The rows that a file of statistics keeps.
 TrialRows rowsOfStatistics(const StatisticsSource& statistics);
 

@@ -9,6 +9,7 @@
 #include "calibrate/observe.h"
 #include "calibrate/parallel.h"
 #include "calibrate/plan.h"
+#include "calibrate/residual_order.h"
 #include "calibrate/site_work.h"
 #include "calibrate/statistics_source.h"
 #include "calibrate/team.h"
@@ -42,6 +43,10 @@ class Run {
     bool leads() const { return options_.team == nullptr || options_.team->rank() == 0; }
     void checkStop(size_t layer) const;
     std::vector<format::SiteRecipe> recipesOf(const std::vector<SiteReport>& sites) const;
+    TrialRows trialRows(TrialSize size) const;
+    void decideBeforeLayers(bool planned);
+    void orderStatistics(std::vector<SiteInputs>& inputs) const;
+    void tellOrder(SiteReport& report, Permute permute, const OrderedChannels& order) const;
     void passFinished(size_t layer);
     void calibrateLayer(size_t index);
     CalibrateOptions siteOptions(size_t layer, SiteKind kind, const std::vector<SiteReport>& layerSoFar) const;
@@ -63,6 +68,7 @@ class Run {
     size_t layer_ = 0;  ///< that is being worked on
     Observer observer_;
     std::vector<SiteBits> bits_;  ///< of all sites, where there is a target
+    ColumnOrder residual_;        ///< of the residual stream's channels; empty: the natural one
     std::optional<Stream> floats_;
     std::optional<Stream> quantised_;  ///< only where rounding heeds it
 };
@@ -136,6 +142,38 @@ std::vector<format::SiteRecipe> Run::recipesOf(const std::vector<SiteReport>& si
     std::vector<format::SiteRecipe> recipes;
     for (const SiteReport& site : sites) recipes.push_back(siteRecipe(options_, site));
     return recipes;
+}
+
+TrialRows Run::trialRows(TrialSize size) const {
+    return statistics_ ? rowsOfStatistics(*statistics_) : rowsOfTexts(decoder_, sequences_, threads_, size);
+}
+
+/// What needs a look at all layers first. The order of the residual stream comes last: trials see the folder's.
+void Run::decideBeforeLayers(bool planned) {
+    if (options_.targetBits && !planned) bits_ = planBits(options_, decoder_, trialRows({}), threads_);
+    if (options_.permuteResidual == Permute::None) return;
+    constexpr TrialSize kEnough = {16, 128};
+    meter_.stage("order of the residual stream");
+    residual_ = residualOrder(options_, decoder_, trialRows(kEnough), threads_);
+    decoder_.orderResidual(residual_);
+}
+
+/// A file of statistics knows the natural order.
+void Run::orderStatistics(std::vector<SiteInputs>& inputs) const {
+    if (residual_.empty()) return;
+    for (const SiteKind kind : format::kSites) {
+        if (!readsResidual(kind)) continue;
+        SiteInputs& site = inputs[static_cast<size_t>(kind)];
+        site.rows = columnsInOrder(site.rows, residual_);
+        site.moments = site.moments.inOrder(residual_);
+    }
+}
+
+void Run::tellOrder(SiteReport& report, Permute permute, const OrderedChannels& order) const {
+    report.permutation = nameOf(permute);
+    report.massBefore = order.massBefore;
+    report.massAfter = order.massAfter;
+    report.attainableNatural = order.attainableBefore;
 }
 
 /// A layer that an earlier run finished.
@@ -214,11 +252,12 @@ void Run::calibrateLayer(size_t index) {
     if (heeds) ahead.emplace(*floats_);
     std::vector<SiteInputs> inputs = statistics_ ? statistics_->layer(static_cast<int>(index))
                                                  : observer_.throughLayer(layer, ahead ? *ahead : *floats_);
+    if (statistics_) orderStatistics(inputs);
     Layer quantised;
     quantised.attentionNorm = layer.attentionNorm;
     quantised.mlpNorm = layer.mlpNorm;
     std::vector<std::string> orderNotes;
-    const std::optional<HiddenOrder> order =
+    const std::optional<OrderedChannels> order =
         orderHidden(options_, layer, inputs[static_cast<size_t>(SiteKind::Down)], threads_, orderNotes);
     std::vector<BakedSite> baked;
     std::vector<SiteReport> reports;
@@ -241,12 +280,10 @@ void Run::calibrateLayer(size_t index) {
         tellPlan(index, kind, report);
         if (kind == SiteKind::Down) {
             report.notes.insert(report.notes.end(), orderNotes.begin(), orderNotes.end());
-            if (order) {
-                report.permutation = nameOf(options_.permute);
-                report.massBefore = order->massBefore;
-                report.massAfter = order->massAfter;
-                report.attainableNatural = order->attainableBefore;
-            }
+            if (order) tellOrder(report, options_.permute, *order);
+        } else if (!residual_.empty() && readsResidual(kind)) {
+            tellOrder(report, options_.permuteResidual,
+                      judgeResidualOrder(options_, residual_, inputs[static_cast<size_t>(kind)].rows));
         }
         reports.push_back(std::move(report));
         baked.push_back(std::move(bake));
@@ -271,6 +308,8 @@ void Run::writeAll(Report& report) {
         }
     }
     meter_.stage("writing " + options_.outDir.string());
+    if (!residual_.empty()) parts.reordered = residualTensors(decoder_.config());
+    parts.order = residual_;
     writeOutput(work_.beginOutput(), parts, report, [&] { checkStop(layers); });
 }
 
@@ -284,12 +323,8 @@ Report Run::execute() {
     const size_t done = work_.layers().size();
     report.resumed = done > 0 || work_.outputComplete();
     if (!work_.outputComplete()) {
+        if (options_.weightBits != 16) decideBeforeLayers(done == layers);
         if (options_.weightBits != 16 && done < layers) {
-            if (options_.targetBits)
-                bits_ =
-                    planBits(options_, decoder_,
-                             statistics_ ? rowsOfStatistics(*statistics_) : rowsOfTexts(decoder_, sequences_, threads_),
-                             threads_);
             if (!statistics_) floats_.emplace(decoder_, observer_.own(sequences_));
             if (floats_ && heedsStream(options_)) quantised_.emplace(*floats_);
             for (layer_ = 0; layer_ < layers; ++layer_) {

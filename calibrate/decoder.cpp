@@ -1,6 +1,7 @@
 #include "calibrate/decoder.h"
 
 #include "calibrate/parallel.h"
+#include "calibrate/residual_order.h"
 
 #include "format/mapped_file.h"
 
@@ -90,6 +91,13 @@ Decoder::Decoder(const std::filesystem::path& folder)
     frequencies_ = rotaryFrequencies(config_);
 }
 
+void Decoder::orderResidual(std::vector<Eigen::Index> order) {
+    residual_ = std::move(order);
+    finalNorm_ = readVector(tensors_, std::string(format::kFinalNormName));
+    if (!residual_.empty()) finalNorm_ = inOrder(finalNorm_, residual_);
+    head_ = std::make_shared<Head>();
+}
+
 Matrix Decoder::embed(std::span<const int32_t> tokens) const {
     const format::TensorView& table = tensors_.at(format::kEmbeddingName);
     const auto d = static_cast<size_t>(config_.hiddenSize);
@@ -105,7 +113,7 @@ Matrix Decoder::embed(std::span<const int32_t> tokens) const {
             throw Error(Result::InvalidFile, folder_.string() + ": tensor '" + std::string(format::kEmbeddingName) +
                                                  "' holds NaN or infinity in row " + std::to_string(tokens[t]));
     }
-    return rows;
+    return residual_.empty() ? rows : columnsInOrder(rows, residual_);
 }
 
 Layer Decoder::layer(int index) const {
@@ -121,6 +129,7 @@ Layer Decoder::layer(int index) const {
         for (const format::LinearInfo& info : format::siteLinears(config_, index, kind))
             site.linears.push_back(readLinear(tensors_, info, site.recipe));
     }
+    if (!residual_.empty()) calibrate::orderResidual(layer, residual_);
     return layer;
 }
 
@@ -204,6 +213,7 @@ Matrix Decoder::logits(const Matrix& hidden) const {
         const auto name = config_.tieWordEmbeddings ? format::kEmbeddingName : format::kHeadName;
         head_->weight = readMatrix(tensors_, name, static_cast<uint64_t>(config_.vocabSize),
                                    static_cast<uint64_t>(config_.hiddenSize));
+        if (!residual_.empty()) head_->weight = columnsInOrder(head_->weight, residual_);
     });
     return multiplyTransposed(rmsNorm(hidden, finalNorm_, config_.rmsNormEps), head_->weight);
 }

@@ -45,6 +45,11 @@ class Decoder {
     const format::ModelConfig& config() const { return config_; }
     const format::TensorStore& tensors() const { return tensors_; }
 
+    /// From here on the residual stream's channels come in this order, channel i being the folder's order[i]: those of
+    /// embeddings, norms, the inputs of qkv, gate_up and the head, the outputs of o and down (calibrate/residual_order.h).
+    /// Outputs change by the order of sums only. Not while other methods run. Precondition: a float model.
+    void orderResidual(std::vector<Eigen::Index> order);
+
     /// [T, d]. Throws Error(InvalidArgument) when a token is outside the vocabulary.
     Matrix embed(std::span<const int32_t> tokens) const;
     /// Reads layer `index` as floats or codes; NaN and infinity are rejected.
@@ -72,7 +77,8 @@ class Decoder {
     format::ModelConfig config_;
     format::TensorStore tensors_;
     std::vector<float> finalNorm_;
-    std::vector<double> frequencies_;  ///< radians a position, [headDim / 2]
+    std::vector<double> frequencies_;      ///< radians a position, [headDim / 2]
+    std::vector<Eigen::Index> residual_;   ///< the order of channels; empty: as in the folder
     struct Head;
     std::shared_ptr<Head> head_;
 };

@@ -168,6 +168,7 @@ Estimate estimate(const CalibrateOptions& options) {
     result.diskBytes = result.outputBytes + layers;
     uint64_t largest = 0;
     for (const format::TensorView& tensor : store.tensors()) largest = std::max<uint64_t>(largest, tensor.bytes.size());
+    if (options.permuteResidual != Permute::None) largest *= 2;  // read, and written in another order
     result.peakBytes = options.weightBits == 16 ? residentBytes() + largest
                                                 : peakBytes(options, config, result.tokens, longest, largest,
                                                             static_cast<uint64_t>(threads));

@@ -120,6 +120,7 @@ RoundingTime measureRounding(const CalibrateOptions& options, const format::Mode
 
 struct SiteShape {
     double inputs = 0, weights = 0, block = 0, moments = 0;  ///< K, N K, widths of transform and kept moments
+    bool related = false;                                    ///< the order of its inputs looks at all their pairs
 };
 
 SiteShape shapeOf(const CalibrateOptions& options, const format::ModelConfig& config, SiteKind kind) {
@@ -130,6 +131,8 @@ SiteShape shapeOf(const CalibrateOptions& options, const format::ModelConfig& co
         shape.weights += static_cast<double>(linear.rows) * shape.inputs;
     const int64_t block = momentBlock(options, width);
     shape.moments = static_cast<double>(block > 0 ? block : width);
+    const Permute permute = kind == SiteKind::Down ? options.permute : options.permuteResidual;
+    shape.related = permute == Permute::Cat && kind != SiteKind::O && blockOf(options, width) < width;
     if (options.transform != TransformKind::None) shape.block = static_cast<double>(blockOf(options, width));
     return shape;
 }
@@ -155,6 +158,8 @@ double streamSeconds(const CalibrateOptions& options, const SiteShape& site, con
 }
 
 /// Transform, the same weights rounded to nearest for comparison, and what the report measures of each of them.
+constexpr double kAffinityCubes = 180;
+
 double siteSeconds(const CalibrateOptions& options, const SiteShape& site, double rows, const Speeds& speeds,
                    double threads) {
     const bool blocks = options.transform == TransformKind::Cat;
@@ -165,6 +170,7 @@ double siteSeconds(const CalibrateOptions& options, const SiteShape& site, doubl
     seconds += 2.0 * rows * site.weights * ((judged + 1) / speeds.floats + judged / speeds.integers);
     // W T^-1 in double, at half the speed; W^T W; the geometric mean and the alignment's roots, some ninety products.
     seconds += (8.0 * site.weights * site.block + site.weights * site.moments) / speeds.floats;
+    if (site.related) seconds += kAffinityCubes * std::pow(site.inputs, 3) / speeds.floats;
     if (blocks) seconds += 180.0 * site.inputs * site.block * site.block / speeds.floats;
     if (site.moments == site.inputs && site.inputs <= kWholeMomentsWidth)
         seconds += threads * 60.0 * std::pow(site.inputs, 3) / speeds.floats;

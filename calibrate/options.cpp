@@ -73,7 +73,8 @@ void validate(const CalibrateOptions& options) {
         require(options.rate >= 0.5 && options.rate <= 6, "WaterSIC takes 0.5 to 6 bits a weight");
         require(!options.leastSqnr && !options.targetBits,
                 "WaterSIC sets its own bits: leave out auto and target bits");
-        require(options.permute == Permute::None, "WaterSIC orders columns itself: leave out the permutation");
+        require(options.permute == Permute::None && options.permuteResidual == Permute::None,
+                "WaterSIC orders columns itself: leave out the permutation");
     }
     require(!options.leastSqnr || options.weightBits == 4, "auto starts from 4-bit weights");
     require(!options.targetBits || (options.weightBits == 4 && *options.targetBits >= 4 && *options.targetBits <= 8),

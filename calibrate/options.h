@@ -24,7 +24,8 @@ enum class Rounding {
     WaterSic  ///< entropy-coded at any rate of bits (calibrate/watersic.h)
 };
 
-/// The order of an MLP's hidden channels (calibrate/hidden_order.h).
+/// The order of an MLP's hidden channels (calibrate/hidden_order.h), or of the residual stream's
+/// (calibrate/residual_order.h).
 enum class Permute {
     None,
     Mass,  ///< blocks share the l1 mass of activations evenly
@@ -65,7 +66,8 @@ struct CalibrateOptions {
     Rounding rounding = Rounding::Nearest;
     bool actOrder = false;  ///< GPTQ takes the columns with the largest inputs first
     double rate = 3;        ///< bits a weight of WaterSIC over the whole model, all side information included
-    Permute permute = Permute::None;
+    Permute permute = Permute::None;          ///< of hidden channels
+    Permute permuteResidual = Permute::None;  ///< of the residual stream's
     bool randomSigns = false;  ///< channels get random signs before the Hadamard of a transform
     /// Sites whose measured SQNR stays below this (dB) at 4 bits get 8-bit weights and activations; nothing: none do.
     std::optional<double> leastSqnr;

@@ -24,6 +24,9 @@ Eigen::VectorXd blockBounds(const Eigen::VectorXd& mass, const ColumnOrder& orde
 /// factors.
 Matrix channelAffinity(const MatrixD& sigmaX, const MatrixD& sigmaW, double damping, int threads);
 
+/// The damping of both moments that suits calibration: what few tokens show of thousands of channels is noise.
+inline constexpr double kAffinityDamping = 1e-2;
+
 struct AlignedBlocksOptions {
     double massSlack = 0.1;  ///< a block's bound may exceed the largest of mass diffusion by this share
     int passes = 20;         ///< over all channels at most; ends sooner when no exchange helps

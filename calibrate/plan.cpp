@@ -11,6 +11,7 @@ nlohmann::ordered_json recipeJson(const CalibrateOptions& options) {
     }
     if (options.randomSigns) transform["random_signs"] = true;
     if (options.permute != Permute::None) transform["permutation"] = nameOf(options.permute);
+    if (options.permuteResidual != Permute::None) transform["residual_permutation"] = nameOf(options.permuteResidual);
     nlohmann::ordered_json rounding = {{"method", nameOf(options.rounding)}};
     if (options.rounding == Rounding::Gptq) rounding["act_order"] = options.actOrder;
     if (options.rounding == Rounding::WaterSic) rounding["bits_per_weight"] = options.rate;

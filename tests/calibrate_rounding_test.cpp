@@ -61,6 +61,7 @@ const Named kRecipes[] = {
      [](CalibrateOptions& o) {
          o.transform = TransformKind::BlockHadamard;
          o.permute = Permute::Mass;
+         o.permuteResidual = Permute::Mass;
          o.block = 16;
          o.targetBits = 5;
      }},

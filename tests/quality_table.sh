@@ -70,6 +70,9 @@ for activations in 4 8; do
         recipe "$w, Hadamard, $rounding" --transform hadamard --activations $activations "${how[@]}"
         recipe "$w, block Hadamard 64 and permutation, $rounding" --transform block-hadamard --block 64 --permute mass \
             --activations $activations "${how[@]}"
+        recipe "$w, block Hadamard 16, $rounding" --transform block-hadamard --block 16 --activations $activations "${how[@]}"
+        recipe "$w, block Hadamard 16 and residual permutation, $rounding" --transform block-hadamard --block 16 \
+            --permute-residual cat --activations $activations "${how[@]}"
         recipe "$w, CAT 64, $rounding" --transform cat --block 64 --activations $activations "${how[@]}"
         recipe "$w, CAT 64 and permutation, $rounding" --transform cat --block 64 --permute cat \
             --activations $activations "${how[@]}"

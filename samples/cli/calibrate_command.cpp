@@ -25,7 +25,7 @@ struct CalibrateArguments {
     calibrate::CalibrateOptions options;
     std::string recipe = "fast";
     // Empty or 0: as the recipe has it.
-    std::string transform, block, rounding, permute;
+    std::string transform, block, rounding, permute, permuteResidual;
     int weights = 0, activations = 0;
     double bits = 0;        ///< a weight of WaterSIC
     double targetBits = 0;  ///< 0: none
@@ -63,12 +63,14 @@ void settle(CalibrateArguments& a) {
     if (o.rounding == Rounding::WaterSic) {  // brings its own transform; 8-bit integers carry its codes
         o.transform = TransformKind::None;
         o.permute = Permute::None;
+        o.permuteResidual = Permute::None;
         o.weightBits = 8;
         o.activationBits = 8;
         if (a.bits > 0) o.rate = a.bits;
     }
     if (!a.transform.empty()) o.transform = transforms.at(a.transform);
     if (!a.permute.empty()) o.permute = permutations.at(a.permute);
+    if (!a.permuteResidual.empty()) o.permuteResidual = permutations.at(a.permuteResidual);
     if (!a.block.empty()) o.block = blockNamed(a.block);
     if (a.weights != 0) o.weightBits = a.weights;
     if (a.activations != 0) o.activationBits = a.activations;
@@ -148,6 +150,8 @@ void addCalibrateCommand(CommandLine& line) {
     command.option("--bits", a->bits, "Bits a weight of WaterSIC over the whole model, side information included, e.g. 2.5; chooses --rounding watersic")
         .range(0.0, 6.0);
     command.option("--permute", a->permute, "Order of an MLP's hidden channels: none, mass (even blocks), cat (related channels meet); else the recipe's")
+        .oneOf({"none", "mass", "cat"});
+    command.option("--permute-residual", a->permuteResidual, "The same for the residual stream's channels, one order for all layers; else the recipe's")
         .oneOf({"none", "mass", "cat"});
     command.flag("--act-order", o.actOrder, "GPTQ takes the columns with the largest inputs first");
     command.flag("--random-signs", o.randomSigns, "Random signs before the Hadamard of a transform, from --seed");
