@@ -21,7 +21,9 @@
 #include "base/error.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <utility>
@@ -41,6 +43,7 @@ class Run {
   private:
     /// This process writes; with a team the others only compute along.
     bool leads() const { return options_.team == nullptr || options_.team->rank() == 0; }
+    uint64_t allSiteUnits() const { return std::accumulate(siteUnits_.begin(), siteUnits_.end(), uint64_t{0}); }
     void checkStop(size_t layer) const;
     std::vector<format::SiteRecipe> recipesOf(const std::vector<SiteReport>& sites) const;
     TrialRows trialRows(TrialSize size) const;
@@ -64,7 +67,7 @@ class Run {
     std::string fingerprint_;
     WorkFolder work_;
     ProgressMeter meter_;
-    uint64_t siteUnits_;
+    std::array<uint64_t, 4> siteUnits_;  ///< by SiteKind
     size_t layer_ = 0;  ///< that is being worked on
     Observer observer_;
     std::vector<SiteBits> bits_;  ///< of all sites, where there is a target
@@ -102,6 +105,13 @@ std::string fingerprintOf(const CalibrateOptions& options, const nlohmann::order
     return hasher.digest();
 }
 
+double tokensOfOne(const std::vector<Sequence>& sequences) {
+    constexpr double kElsewhere = 256;  // from statistics no sequence passes
+    double tokens = 0;
+    for (const Sequence& sequence : sequences) tokens += static_cast<double>(sequence.size());
+    return sequences.empty() ? kElsewhere : tokens / static_cast<double>(sequences.size());
+}
+
 /// Of processes that work together the first makes the folder, and the others follow.
 WorkFolder openWork(const CalibrateOptions& options, const std::string& fingerprint) {
     const bool owner = options.team == nullptr || options.team->rank() == 0;
@@ -119,12 +129,12 @@ Run::Run(const CalibrateOptions& options, const Progress& progress)
       fingerprint_(fingerprintOf(options, recipe_, decoder_, sequences_, statistics_)),
       work_(openWork(options, fingerprint_)),
       meter_(progress, 0),
-      siteUnits_(std::max<uint64_t>(1, sequences_.size() / 4)),
+      siteUnits_(siteUnits(options, decoder_.config(), tokensOfOne(sequences_))),
       observer_(
           options, decoder_.config(), sequences_, threads_, [this] { checkStop(layer_); },
           [this](size_t sequences) { meter_.advance(sequences); }) {
     const uint64_t passes = heedsStream(options) ? 6 : 1;
-    const uint64_t layerUnits = passes * observer_.own(sequences_).size() + 4 * siteUnits_;
+    const uint64_t layerUnits = passes * observer_.own(sequences_).size() + allSiteUnits();
     meter_ = ProgressMeter(progress, static_cast<uint64_t>(decoder_.config().layers) * layerUnits);
     if (options.team == nullptr) return;
     if (leads()) options.team->meet();  // the others wait for the folder, see openWork
@@ -191,7 +201,7 @@ void Run::passFinished(size_t layer) {
         if (quantised_) quantised_->run(baked, s);
     });
     const uint64_t passes = heedsStream(options_) ? 5 : 0;
-    meter_.skip(4 * siteUnits_ + passes * floats_->size());
+    meter_.skip(allSiteUnits() + passes * floats_->size());
     meter_.advance(floats_->size());
 }
 
@@ -287,7 +297,7 @@ void Run::calibrateLayer(size_t index) {
         }
         reports.push_back(std::move(report));
         baked.push_back(std::move(bake));
-        meter_.advance(siteUnits_);
+        meter_.advance(siteUnits_[static_cast<size_t>(kind)]);
     }
     if (heeds) leave(index, std::move(*ahead), quantised);
     if (leads()) writeLayer(work_.layerFile(index), baked);

@@ -91,7 +91,8 @@ uint64_t roundingBytes(const CalibrateOptions& options, const SiteSize& size, ui
     const uint64_t square = 8 * size.inputs * size.inputs;
     if (options.rounding == Rounding::WaterSic) return 5 * square + (3 * 8 + 3 * 4) * size.inputs * size.outputs;
     const uint64_t piece = 8 * size.inputs * 256 * 2;  // of the rows that a thread rounds
-    return 4 * square + (2 * 8 + 4 + 8) * size.inputs * size.widest + threads * piece;
+    // Hessian, drift and one factor: that of the targets is gone before GPTQ's.
+    return 3 * square + (2 * 8 + 4 + 8) * size.inputs * size.widest + threads * piece;
 }
 
 /// What this process holds already: program, libraries, tokenizer, texts. The run will hold the same.

@@ -1,6 +1,30 @@
 #include "calibrate/plan.h"
 
+#include <cmath>
+
 namespace vulcat::calibrate {
+
+std::array<uint64_t, 4> siteUnits(const CalibrateOptions& options, const format::ModelConfig& config, double tokens) {
+    // In multiply-adds, as measured: a searched scale tries some dozens of candidates, GPTQ with its descent goes over a
+    // row's columns a few times.
+    constexpr double kNearest = 300, kBeyond = 8;
+    std::array<double, 4> operations{};
+    double pass = 0;  // of a token
+    for (const format::SiteKind kind : format::kSites) {
+        double outputs = 0;
+        for (const format::LinearInfo& linear : format::siteLinears(config, 0, kind))
+            outputs += static_cast<double>(linear.rows);
+        const auto inputs = static_cast<double>(format::siteWidth(config, kind));
+        pass += 2 * inputs * outputs;
+        double& site = operations[static_cast<size_t>(kind)];
+        site = kNearest * outputs * inputs;
+        if (heedsStream(options)) site += kBeyond * inputs * inputs * (inputs + outputs);
+    }
+    std::array<uint64_t, 4> units{};
+    for (size_t i = 0; i < units.size(); ++i)
+        units[i] = std::max<uint64_t>(1, static_cast<uint64_t>(std::llround(operations[i] / (tokens * pass))));
+    return units;
+}
 
 nlohmann::ordered_json recipeJson(const CalibrateOptions& options) {
     const bool symmetric = options.activationBits == 4 ? options.activationSymmetric : options.activationBits == 8;
