@@ -184,7 +184,7 @@ std::string massChart(const SiteReport& site) {
         drawing.rectangle(x + 0.5 * slot, after, 0.42 * slot, kFloor - after, "after");
     }
     drawing.line(0, top(1), kCardWidth, top(1), "mark any");
-    drawing.text(0, kHeight - 2, "blocks in their order: before the permutation, and after", "soft");
+    drawing.text(0, kHeight - 2, "blocks in order, before and after", "soft");
     return drawing.finish();
 }
 

@@ -142,6 +142,9 @@ std::string recipeSentence(const json& recipe) {
         out += ", Hadamards in blocks of " + std::to_string(recipeField(recipe, "transform", "block", 0));
     else if (transform == "none")
         out += ", no transform";
+    if (!recipeField<std::string>(recipe, "transform", "permutation", "").empty()) out += ", hidden channels permuted";
+    if (!recipeField<std::string>(recipe, "transform", "residual_permutation", "").empty())
+        out += ", residual stream permuted";
     const int group = recipeField(recipe, "weights", "group_size", 0);
     if (weights < 16) {
         out += group == 0 ? ", one weight scale a row" : ", one weight scale per " + std::to_string(group) + " inputs";

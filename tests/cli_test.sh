@@ -119,9 +119,11 @@ expect 0 '' "$vulcat" inspect "$baked" --tensors
 holds "inspect names codes and bits" grep -qE 'q_proj.codes' "$work/out"
 holds "the report page says what model it is" grep -q 'Calibration of story_model' "$baked/calibration_report.html"
 rm "$baked/calibration_report.html"
-echo '{"text": "t", "float_nll": 1, "rows": [{"recipe": "some recipe", "nll_over_float": 0.5}]}' >"$work/quality.json"
+expect 0 'over float' bash "$(dirname "$0")/quality_table.sh" "$vulcat" "$model" "$text" "$work/quality" --samples 2 --judged 2 \
+    --only '^W4A8, none, nearest(, groups of 32)?$'
+holds "the quality table has both recipes" test "$(grep -c '^| W4A8, none, nearest' "$work/quality.md")" -eq 2
 expect 0 '' "$vulcat" report "$baked" --quality "$work/quality.json"
-holds "report writes the page again, with the table" grep -q 'some recipe' "$baked/calibration_report.html"
+holds "report writes the page again, with the table" grep -q 'W4A8, none, nearest, groups of 32' "$baked/calibration_report.html"
 expect 3 'calibration_report.json' "$vulcat" report "$model"
 baselines=(--baselines --model "$model" --text "$text" --separator '<|endoftext|>' --samples 2 --last 1)
 expect 0 '' "$vulcat" report "$baked" "${baselines[@]}"
@@ -167,7 +169,7 @@ expect 0 '' "$vulcat" eval "$work/coded" "${few[@]}" --cpu
 holds "an entropy-coded model says the same on the device and on the CPU" awk -v device="$(cat "$work/device nll")" '
     /^Mean NLL \(nats\)/ { found = 1; apart = $4 - device }
     END { exit !(found && device != "" && apart < 2e-3 && apart > -2e-3) }' "$work/out"
-expect 0 '' "${calibrate[@]}" "$model" -o "$work/best" "${few[@]}" --recipe balanced --permute cat --auto --least-sqnr 12
+expect 0 '' "${calibrate[@]}" "$model" -o "$work/best" "${few[@]}" --recipe balanced --permute cat --permute-residual mass --auto --least-sqnr 12
 expect 0 '' "$vulcat" run "$work/best" -p 'Once upon a time' -n 4
 expect 0 '' "$vulcat" bench "$model" -p 16 -n 4 -r 1 --format json
 expect 0 '' "$vulcat" bench --calibrate --width 128 -r 1 --format csv

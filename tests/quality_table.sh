@@ -97,7 +97,7 @@ done
     printf '{"model": "%s",\n "text": "the last %s texts of %s (the first %s calibrated)",\n "float_nll": %s,\n "rows": [\n' \
         "$(basename "$model")" "$judged" "$(basename "$text")" "$samples" "$float"
     awk -F '\t' '{ printf "%s  {\"recipe\": \"%s\", \"bits_per_weight\": %s, \"nll\": %s, \"nll_over_float\": %s, \"kl\": %s, \"same_top\": %s}",
-                   NR > 1 ? ",\n" : "", $1, $2, $3, $4, $5, $6 }' "$work/rows"
+                   (NR > 1 ? ",\n" : ""), $1, $2, $3, $4, $5, $6 }' "$work/rows"
     printf '\n ]}\n'
 } >"$out.json"
 cat "$out.md"
