@@ -16,6 +16,7 @@ using Eigen::Index;
 
 constexpr int kPricedReach = 127;     // codes further out keep their value
 constexpr Index kSharedRows = 64;     // that share one product with the Hessian
+constexpr Index kPadding = 16;        // of their rows: at distances of a power of two they would share cache sets
 constexpr int kDescentTurns = 2;      // over a row; a third hardly changes a code
 constexpr float kUnseenCode = 0.05f;  // of a code that no row has, so that it has a price
 
@@ -47,26 +48,35 @@ struct Shared {
     int highest;
 };
 
-/// One turn over the columns of one row; `gradient` = (w - w^) H is kept true. Returns the change of the output error.
-double turn(const Shared& shared, CodeMatrix& codes, Index row, Eigen::Ref<Eigen::RowVectorXf> gradient,
-            bool& changed) {
+/// One turn over the columns of some rows, which know nothing of each other; columns first, so that a column's prices
+/// and its row of the Hessian serve all of them. Rows of `gradients` = (w - w^) H are
+/// kept true. Returns the change of the output error; rows without a change are done.
+double turn(const Shared& shared, CodeMatrix& codes, Index first, Eigen::Ref<Matrix> gradients, std::vector<bool>& open) {
+    const Index K = codes.rows();
+    std::vector<bool> changed(open.size(), false);
     double change = 0;
-    for (Index i = 0; i < codes.rows(); ++i) {
+    for (Index i = 0; i < K; ++i) {
         const auto scale = static_cast<float>(shared.scales[i]);
-        const int code = codes(i, row);
-        if (std::abs(code) >= shared.highest) continue;
-        const float* price = shared.prices.column(i) + code;
-        const float own = scale * scale * shared.hessian(i, i), pull = 2 * scale * gradient[i];
-        const float up = own - pull, down = own + pull;  // change of the error with the code one higher, one lower
-        const float costUp = up + price[1] - price[0], costDown = down + price[-1] - price[0];
-        // Far enough below zero that rounding errors of the gradient do not swing a code to and fro.
-        if (std::min(costUp, costDown) >= -1e-5f * own) continue;
-        const int step = costUp < costDown ? 1 : -1;
-        codes(i, row) = code + step;
-        addScaled(-scale * static_cast<float>(step), shared.hessian.row(i).data(), gradient.data(), gradient.size());
-        change += static_cast<double>(step > 0 ? up : down);
-        changed = true;
+        const float own = scale * scale * shared.hessian(i, i);
+        for (size_t r = 0; r < open.size(); ++r) {
+            if (!open[r]) continue;
+            int32_t& code = codes(i, first + static_cast<Index>(r));
+            if (std::abs(code) >= shared.highest) continue;
+            float* gradient = gradients.row(static_cast<Index>(r)).data();
+            const float* price = shared.prices.column(i) + code;
+            const float pull = 2 * scale * gradient[i];
+            const float up = own - pull, down = own + pull;  // change of the error with the code one higher, one lower
+            const float costUp = up + price[1] - price[0], costDown = down + price[-1] - price[0];
+            // Far enough below zero that rounding errors of the gradient do not swing a code to and fro.
+            if (std::min(costUp, costDown) >= -1e-5f * own) continue;
+            const int step = costUp < costDown ? 1 : -1;
+            code += step;
+            addScaled(-scale * static_cast<float>(step), shared.hessian.row(i).data(), gradient, K);
+            change += static_cast<double>(step > 0 ? up : down);
+            changed[r] = true;
+        }
     }
+    open = std::move(changed);
     return change;
 }
 
@@ -83,19 +93,18 @@ void lowerCost(const MatrixD& weights, const MatrixD& hessian, double price, int
     std::vector<double> changes(static_cast<size_t>((N + kSharedRows - 1) / kSharedRows));
     parallelFor(changes.size(), threads, [&](size_t piece) {
         const Index first = static_cast<Index>(piece) * kSharedRows, count = std::min(kSharedRows, N - first);
-        Matrix errors(count, K), gradients(count, K);
-        for (Index r = 0; r < count; ++r)
-            for (Index i = 0; i < K; ++i)
-                errors(r, i) = static_cast<float>(weights(i, first + r) - pass.scales[i] * pass.codes(i, first + r));
-        multiply(errors.data(), K, symmetric.data(), K, gradients.data(), K, count, K, K);
-        for (Index r = 0; r < count; ++r) {
-            // A row of zeros stays one, however dear zeros are in its columns.
-            bool changed = (weights.col(first + r).array() != 0).any();
-            for (int t = 0; t < kDescentTurns && changed; ++t) {
-                changed = false;
-                changes[piece] += turn(shared, pass.codes, first + r, gradients.row(r), changed);
+        const Index stride = K + kPadding;
+        Matrix errors(count, stride), gradients(count, stride);
+        std::vector<bool> open(static_cast<size_t>(count), false);
+        for (Index i = 0; i < K; ++i)
+            for (Index r = 0; r < count; ++r) {
+                const double weight = weights(i, first + r);
+                errors(r, i) = static_cast<float>(weight - pass.scales[i] * pass.codes(i, first + r));
+                // A row of zeros stays one, however dear zeros are in its columns.
+                if (weight != 0) open[static_cast<size_t>(r)] = true;
             }
-        }
+        multiply(errors.data(), stride, symmetric.data(), K, gradients.data(), stride, count, K, K);
+        for (int t = 0; t < kDescentTurns; ++t) changes[piece] += turn(shared, pass.codes, first, gradients, open);
     });
     for (const double change : changes) pass.error += change;
 }
