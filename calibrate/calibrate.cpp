@@ -49,7 +49,6 @@ class Run {
     TrialRows trialRows(TrialSize size) const;
     void decideBeforeLayers(bool planned);
     void orderStatistics(std::vector<SiteInputs>& inputs) const;
-    void tellOrder(SiteReport& report, Permute permute, const OrderedChannels& order) const;
     void passFinished(size_t layer);
     void calibrateLayer(size_t index);
     CalibrateOptions siteOptions(size_t layer, SiteKind kind, const std::vector<SiteReport>& layerSoFar) const;
@@ -110,6 +109,13 @@ double tokensOfOne(const std::vector<Sequence>& sequences) {
     double tokens = 0;
     for (const Sequence& sequence : sequences) tokens += static_cast<double>(sequence.size());
     return sequences.empty() ? kElsewhere : tokens / static_cast<double>(sequences.size());
+}
+
+void tellOrder(SiteReport& report, Permute permute, const OrderedChannels& order) {
+    report.permutation = nameOf(permute);
+    report.massBefore = order.massBefore;
+    report.massAfter = order.massAfter;
+    report.attainableNatural = order.attainableBefore;
 }
 
 /// Of processes that work together the first makes the folder, and the others follow.
@@ -177,13 +183,6 @@ void Run::orderStatistics(std::vector<SiteInputs>& inputs) const {
         site.rows = columnsInOrder(site.rows, residual_);
         site.moments = site.moments.inOrder(residual_);
     }
-}
-
-void Run::tellOrder(SiteReport& report, Permute permute, const OrderedChannels& order) const {
-    report.permutation = nameOf(permute);
-    report.massBefore = order.massBefore;
-    report.massAfter = order.massAfter;
-    report.attainableNatural = order.attainableBefore;
 }
 
 /// A layer that an earlier run finished.
@@ -291,8 +290,11 @@ void Run::calibrateLayer(size_t index) {
         if (kind == SiteKind::Down) {
             report.notes.insert(report.notes.end(), orderNotes.begin(), orderNotes.end());
             if (order) tellOrder(report, options_.permute, *order);
-        } else if (!residual_.empty() && readsResidual(kind)) {
-            tellOrder(report, options_.permuteResidual,
+        } else if (options_.permuteResidual != Permute::None && readsResidual(kind)) {
+            if (residual_.empty())
+                report.notes.emplace_back("the residual stream keeps its order: one block takes in all of it");
+            else
+                tellOrder(report, options_.permuteResidual,
                       judgeResidualOrder(options_, residual_, inputs[static_cast<size_t>(kind)].rows));
         }
         reports.push_back(std::move(report));

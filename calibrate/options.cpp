@@ -61,6 +61,8 @@ void validate(const CalibrateOptions& options) {
             "float weights (16 bits) take float activations: set the activations to 16 bits too");
     require(options.weightBits != 16 || options.transform == TransformKind::None,
             "float weights (16 bits) need no transform: set the transform to none");
+    require(options.weightBits != 16 || (options.permute == Permute::None && options.permuteResidual == Permute::None),
+            "float weights (16 bits) are copied as they are: leave out the permutation");
     require(options.block == kFullBlock || (options.block >= 16 && options.block <= 256),
             "the block must be 16 to 256 wide, or full");
     require(options.groupSize == 0 || options.groupSize == 32 || options.groupSize == 64 || options.groupSize == 128,

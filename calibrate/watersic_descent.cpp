@@ -16,7 +16,7 @@ using Eigen::Index;
 
 constexpr int kPricedReach = 127;     // codes further out keep their value
 constexpr Index kSharedRows = 64;     // that share one product with the Hessian
-constexpr Index kPadding = 16;        // of their rows: at distances of a power of two they would share cache sets
+constexpr Index kPadding = 16;        // behind each: at distances of a power of two they would share cache sets
 constexpr int kDescentTurns = 2;      // over a row; a third hardly changes a code
 constexpr float kUnseenCode = 0.05f;  // of a code that no row has, so that it has a price
 
@@ -49,8 +49,8 @@ struct Shared {
 };
 
 /// One turn over the columns of some rows, which know nothing of each other; columns first, so that a column's prices
-/// and its row of the Hessian serve all of them. Rows of `gradients` = (w - w^) H are
-/// kept true. Returns the change of the output error; rows without a change are done.
+/// and its row of the Hessian serve all of them. Rows of `gradients` = (w - w^) H are kept true. Returns the change of
+/// the output error; rows without a change are done.
 double turn(const Shared& shared, CodeMatrix& codes, Index first, Eigen::Ref<Matrix> gradients, std::vector<bool>& open) {
     const Index K = codes.rows();
     std::vector<bool> changed(open.size(), false);

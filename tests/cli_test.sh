@@ -63,6 +63,7 @@ expect 2 "bits" "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --bits 3 --r
 expect 2 "least-sqnr" "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --least-sqnr 12
 expect 2 "act-order" "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --act-order
 expect 2 "permutation" "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --bits 3 --permute mass
+expect 2 "permutation" "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --weights 16 --activations 16 --permute-residual mass
 expect 2 'activations' "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --weights 16 --activations 4
 
 # ---- input files

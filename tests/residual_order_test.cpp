@@ -102,8 +102,12 @@ TEST_CASE("residual order: mass diffusion evens out the blocks of a stream with 
     const auto fullest = [](const std::vector<float>& m) { return *std::max_element(m.begin(), m.end()); };
     CHECK(fullest(judged.massBefore) > 2.5f);
     CHECK(fullest(judged.massAfter) < 1.2f);
-    shop.options.block = 64;  // one block: nothing to even out
+    shop.options.block = 64;  // one block: nothing to even out, and the report says so
     CHECK(residualOrder(shop.options, decoder, loud, 2).empty());
+    const Report report = calibrate::calibrate(shop.options);
+    REQUIRE(!report.sites[0].notes.empty());
+    CHECK(report.sites[0].notes.back().find("keeps its order") != std::string::npos);
+    CHECK(report.sites[0].permutation == "none");
 }
 
 TEST_CASE("residual order: killed at any moment, and from statistics, it ends as it should") {
