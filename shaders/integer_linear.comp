@@ -74,7 +74,11 @@ layout(set = 0, binding = 3, std430) buffer Y { float y[]; };
 
 uint lane;
 uint rowWord[TILE_M];      // the row's header; its codes follow
-uint firstUnit[TILE_N];    // the lane's first unit of each weight tile
+uint firstUnit[TILE_N];    // of each weight tile
+// Where the walk along K stands. Counted on, not computed from the loops' counters: llvmpipe passes those through the
+// execution mask, and every load of a block would wait for them.
+uint word;                 // this lane's next word of a row's activations, from the header on
+uint unit;                 // this lane's next unit of a weight tile
 uint sums[TILE_M * TILE_N];
 uint activationSums[TILE_M];
 float results[TILE_M * TILE_N];
@@ -87,29 +91,38 @@ float results[TILE_M * TILE_N];
 // vector, through memory, only to spread it again, and a GEMM would take half as long again. On a GPU that is what is wanted.
 layout(constant_id = 1) const bool HIDE_UNIFORMITY = false;
 
+uint source;         // the lane that holds the first half of the current block
 uvec4 held[TILE_M];  // this lane's word of each row: lanes 2b and 2b + 1 hold block b of the chunk
 
-void loadChunk(uint firstBlock, uint count) {
+void loadChunk(uint count) {
     const bool inside = lane < 2 * count;
+    const uint at = inside ? word : 0;
     [[unroll]] for (uint m = 0; m < TILE_M; ++m) {
-        const uvec4 words = activationWord(rowWord[m] + 1 + 2 * firstBlock + (inside ? lane : 0));
+        const uvec4 words = activationWord(rowWord[m] + at);
         held[m] = inside ? prepareActivations(words) : uvec4(0);
         activationSums[m] += byteSum(held[m]);
     }
-}
-uvec4 halfBlock(uint m, uint firstBlock, uint block, uint part) {
+    word += 2 * count;
     // Adds nothing, as accumulate is 0 or 1.
-    const uint hidden = HIDE_UNIFORMITY ? lane * (push.accumulate >> 1) : 0;
-    return subgroupShuffle(held[m], 2 * block + part + hidden);
+    source = HIDE_UNIFORMITY ? lane * (push.accumulate >> 1) : 0;
+}
+uvec4 halfBlock(uint m, uint part) { return subgroupShuffle(held[m], source + part); }
+void nextBlock() {
+    source += 2;
+    unit += UNITS_OF_BLOCK * LANES;
 }
 uint activationSum(uint m) { return WEIGHT_OFFSET == 0 ? 0 : subgroupAdd(activationSums[m]); }
 const uint CHUNK = LANES / 2;
 #else
-void loadChunk(uint firstBlock, uint count) {}
-uvec4 halfBlock(uint m, uint firstBlock, uint block, uint part) {
-    const uvec4 words = prepareActivations(activationWord(rowWord[m] + 1 + 2 * (firstBlock + block) + part));
+void loadChunk(uint count) {}
+uvec4 halfBlock(uint m, uint part) {
+    const uvec4 words = prepareActivations(activationWord(rowWord[m] + word + part));
     activationSums[m] += byteSum(words);
     return words;
+}
+void nextBlock() {
+    word += 2;
+    unit += UNITS_OF_BLOCK * LANES;
 }
 uint activationSum(uint m) { return activationSums[m]; }
 const uint CHUNK = 1;
@@ -126,19 +139,19 @@ uint products(uint n) {
     return productSum(sum);
 }
 
-void multiplyBlock(uint firstBlock, uint block) {
+void multiplyBlock() {
     uvec4 units[TILE_N];
     [[unroll]] for (uint part = 0; part < 2; ++part) {
         [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
             if (part < UNITS_OF_BLOCK) {
-                units[n] = codeUnit(firstUnit[n] + ((firstBlock + block) * UNITS_OF_BLOCK + part) * LANES);
+                units[n] = codeUnit(firstUnit[n] + unit + part * LANES);
             }
             uint operands[OPERANDS];
             weightOperands(units[n], part, operands);
             [[unroll]] for (uint i = 0; i < OPERANDS; ++i) w[n * OPERANDS + i] = operands[i];
         }
         [[unroll]] for (uint m = 0; m < TILE_M; ++m) {
-            activationOperands(halfBlock(m, firstBlock, block, part), x);
+            activationOperands(halfBlock(m, part), x);
             [[unroll]] for (uint n = 0; n < TILE_N; ++n) sums[m * TILE_N + n] += products(n);
         }
     }
@@ -199,8 +212,16 @@ void main() {
     const uint tiles = (push.panelRows + LANES - 1) / LANES;
     [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
         const uint tile = min(gl_WorkGroupID.x * TILE_N + n, tiles - 1);
-        firstUnit[n] = tile * push.blocks * UNITS_OF_BLOCK * LANES + lane;
+        firstUnit[n] = tile * push.blocks * UNITS_OF_BLOCK * LANES;
     }
+    unit = lane;
+#if defined(QUADS)
+    word = 2 + lane;
+#elif defined(SUBGROUP)
+    word = 1 + lane;
+#else
+    word = 1;
+#endif
     const uint firstRow = push.firstRow + gl_WorkGroupID.y * TILE_M;
     int zeros[TILE_M];
     [[unroll]] for (uint m = 0; m < TILE_M; ++m) {
@@ -215,12 +236,15 @@ void main() {
         [[unroll]] for (uint m = 0; m < TILE_M; ++m) activationSums[m] = 0;
         for (uint first = group * push.groupBlocks; first < groupEnd; first += CHUNK) {
             const uint count = min(CHUNK, groupEnd - first);
-            loadChunk(first, count);
+            loadChunk(count);
 #ifdef QUADS
-            multiplyBlock(first, 0);
+            multiplyBlock();
 #else
             // Rolled: with several blocks in flight llvmpipe's registers no longer suffice and a GEMV takes half as long again.
-            for (uint block = 0; block < count; ++block) multiplyBlock(first, block);
+            for (uint block = 0; block < count; ++block) {
+                multiplyBlock();
+                nextBlock();
+            }
 #endif
         }
         finishGroup(group, zeros);

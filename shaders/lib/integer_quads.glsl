@@ -9,7 +9,7 @@
 // Lanes     invocation l reads inputs 8l .. 8l + 7 of a block, prepares their four pairs once, and broadcasts them by
 //           constant lanes, which is one instruction.
 // Order     pair by pair over all tiles: sums, weights and one pair of activations are all that must stay in registers.
-// Needs: TILE_M, TILE_N; halfWord(index): two words of activations; codeUnit; rowWord, firstUnit, sums.
+// Needs: TILE_M, TILE_N; halfWord(index): two words of activations; codeUnit; rowWord, firstUnit, word, unit, sums.
 // Gives: CHUNK, loadChunk, multiplyBlock, activationSum, ACTIVATION_OFFSET, WEIGHT_OFFSET, SUM_SHIFT, UNITS_OF_BLOCK.
 
 const uint UNITS_OF_BLOCK = 1;
@@ -30,9 +30,9 @@ const float DOWN_16 = 0.0000152587890625;
 uint down(uint value, float factor) { return uint(int(float(int(value)) * factor)); }
 uvec2 down(uvec2 value, float factor) { return uvec2(ivec2(vec2(ivec2(value)) * factor)); }
 
-void loadChunk(uint firstBlock, uint count) {
+void loadChunk(uint count) {
     [[unroll]] for (uint m = 0; m < TILE_M; ++m) {
-        const uvec2 words = halfWord(2 * rowWord[m] + 2 + 4 * firstBlock + lane);
+        const uvec2 words = halfWord(2 * rowWord[m] + word);
         const uvec2 even = ((words & 0x00FF00FFu) ^ 0x00800080u) - 0x00800080u;
         const uvec2 odd = down(((words & 0xFF00FF00u) ^ 0x00008000u) - 0x00008000u, DOWN_8);
         const uvec2 both = even + odd;
@@ -40,6 +40,7 @@ void loadChunk(uint firstBlock, uint count) {
         evenPairs[m] = even;
         oddPairs[m] = odd;
     }
+    word += 4;
 }
 
 // Not needed without offsets.
@@ -64,9 +65,10 @@ uint activationSum(uint m) { return 0; }
     MULTIPLY_PAIR(word, oddPairs, x, from, down(w & 0x0F000F00u, DOWN_8))                                       \
     MULTIPLY_PAIR(word, oddPairs, y, from, down(w & 0xF000F000u, DOWN_12) & 0x000F000Fu)
 
-void multiplyBlock(uint firstBlock, uint block) {
+void multiplyBlock() {
     uvec4 units[TILE_N];
-    [[unroll]] for (uint n = 0; n < TILE_N; ++n) units[n] = codeUnit(firstUnit[n] + (firstBlock + block) * LANES);
+    [[unroll]] for (uint n = 0; n < TILE_N; ++n) units[n] = codeUnit(firstUnit[n] + unit);
+    unit += LANES;
     uint part[TILE_M * TILE_N];
     [[unroll]] for (uint m = 0; m < TILE_M; ++m) {
         [[unroll]] for (uint n = 0; n < TILE_N; ++n) part[m * TILE_N + n] = 0x8000u - 0x00080008u * pairSums[m];
