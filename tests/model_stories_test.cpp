@@ -110,6 +110,44 @@ TEST_CASE("stories260K: truncate and reset continue as if the rest had never bee
     CHECK_THROWS_WITH_AS(session.truncate(100), doctest::Contains("holds"), Error);
 }
 
+TEST_CASE("stories260K: a pass that was recorded ahead runs where it fits, whatever came between") {
+    VULCAT_SHARED_OR_SKIP(folder, "models/stories260K");
+    Stories stories(folder);
+    Session ahead(stories.decoder, {.contextLength = 16, .findsLargest = true});
+    Session plain(stories.decoder, {.contextLength = 16, .findsLargest = true});
+    std::vector<vk::DispatchNote> notes;
+    plain.noteDispatches(&notes);  // keeps it from recording ahead
+    const auto append = [&](std::vector<int32_t> tokens, bool preparedNext) {
+        CHECK(ahead.forward(tokens) == plain.forward(tokens));
+        CHECK(ahead.isPrepared() == preparedNext);
+        CHECK(!plain.isPrepared());
+    };
+    const auto truncate = [&](uint32_t position) {
+        ahead.truncate(position);
+        plain.truncate(position);
+    };
+    const auto largest = [&](int32_t token, uint32_t wanted) {
+        CHECK(ahead.largestAfter(token, wanted) == plain.largestAfter(token, wanted));
+    };
+    append({1, 403, 407}, false);
+    append({261}, true);
+    append({378}, true);
+    truncate(4);
+    CHECK(!ahead.isPrepared());
+    append({400}, true);
+    truncate(3);
+    append({500, 17}, true);  // ends where the pass of 400 would have gone on
+    append({12}, true);
+    largest(30, 5);  // other commands than those prepared
+    largest(31, 5);
+    largest(32, 7);
+    append({33}, true);
+    const size_t created = stories.gpu.pipelines().createdCount();
+    for (int32_t token = 40; ahead.position() < 15; ++token) append({token}, true);
+    append({60}, false);  // the context ends
+    CHECK(stories.gpu.pipelines().createdCount() == created);
+}
+
 TEST_CASE("stories260K: largest logits found on the device lead to the same texts, to the bit") {
     VULCAT_SHARED_OR_SKIP(folder, "models/stories260K");
     Stories stories(folder);

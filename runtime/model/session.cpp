@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <utility>
 
 namespace vulcat::model {
 namespace {
@@ -75,7 +76,7 @@ Session::Session(const DecoderModel& model, const SessionShape& shape, const Ses
       tableArena_(model.engine().device, vk::MemoryIntent::Device, 4096),
       ropeTable_(uploadTable(model, tableArena_, contextLength_)),
       largestHost_(model.engine().device, vk::MemoryIntent::Readback, kTopBytes),
-      recorder_(model.engine().device) {
+      recorders_{vk::Recorder(model.engine().device), vk::Recorder(model.engine().device)} {
     vk::Device& device = model.engine().device;
     if (options.findsLargest.value_or(kernels::TopLogits::preferred(device))) {
         largest_.emplace(device, model.engine().pipelines, static_cast<uint32_t>(model.config().vocabSize));
@@ -87,6 +88,10 @@ Session::Session(const DecoderModel& model, const SessionShape& shape, const Ses
 }
 
 std::vector<float> Session::forward(std::span<const int32_t> tokens, LogitsRows which) {
+    if (tokens.size() == 1) {
+        runToken(tokens.front(), 0);
+        return capturedLogits();
+    }
     requireRoom(tokens);
     std::vector<float> logits;
     uint32_t position = position_;
@@ -94,11 +99,12 @@ std::vector<float> Session::forward(std::span<const int32_t> tokens, LogitsRows 
     for (size_t begin = 0; begin < tokens.size(); begin += chunkRows_) {
         const auto chunk = tokens.subspan(begin, std::min<size_t>(chunkRows_, tokens.size() - begin));
         const auto rows = static_cast<uint32_t>(chunk.size());
-        recorder_.begin();
-        recordChunk(chunk, position, false);
+        setTokens(chunk);
+        recorder().begin();
+        recordPass(rows, position, false);
         if (which == LogitsRows::All) {
             for (uint32_t row = 0; row < rows; row += logitRows_) {
-                if (row != 0) recorder_.begin();
+                if (row != 0) recorder().begin();
                 readLogits(row, std::min(logitRows_, rows - row), logits);
             }
         } else if (begin + rows == tokens.size()) {
@@ -119,8 +125,9 @@ void Session::replay(const SessionHistory& history) {
     uint32_t begin = 0;
     for (const uint32_t end : history.passEnds) {
         const auto chunk = std::span(history.tokens).subspan(begin, end - begin);
-        recorder_.begin();
-        recordChunk(chunk, begin, false);
+        setTokens(chunk);
+        recorder().begin();
+        recordPass(end - begin, begin, false);
         submit();
         commit(chunk);
         begin = end;
@@ -134,15 +141,17 @@ void Session::adopt(SessionHistory history) {
 
 void Session::capture(std::span<const int32_t> chunk, bool withLogits, vk::CommandList& list) {
     requireRoom(chunk);
-    recorder_.captureInto(&list);
+    const auto rows = static_cast<uint32_t>(chunk.size());
+    setTokens(chunk);
+    recorder().captureInto(&list);
     try {
-        recordChunk(chunk, position_, true);
-        if (withLogits) recordLogits(static_cast<uint32_t>(chunk.size()) - 1, 1);
+        recordPass(rows, position_, true);
+        if (withLogits) recordLogits(rows - 1, 1);
     } catch (...) {
-        recorder_.captureInto(nullptr);
+        recorder().captureInto(nullptr);
         throw;
     }
-    recorder_.captureInto(nullptr);
+    recorder().captureInto(nullptr);
 }
 
 void Session::commit(std::span<const int32_t> chunk) {
@@ -173,35 +182,82 @@ void Session::requireRoom(std::span<const int32_t> tokens, size_t queued) const 
     }
 }
 
-void Session::recordChunk(std::span<const int32_t> tokens, uint32_t position, bool whole) {
-    const auto rows = static_cast<uint32_t>(tokens.size());
-    const layers::Activations& activations = plan_.activations();
+void Session::setTokens(std::span<const int32_t> tokens) {
     std::memcpy(plan_.ids().mapped, tokens.data(), tokens.size_bytes());
+}
+
+void Session::recordPass(uint32_t rows, uint32_t position, bool whole) {
+    const layers::Activations& activations = plan_.activations();
     model_.embedding().record(
-        recorder_, plan_.ids().part(0, tokens.size_bytes()),
+        recorder(), plan_.ids().part(0, uint64_t{rows} * sizeof(int32_t)),
         layers::rowsOf(activations.hidden, rows, static_cast<uint32_t>(model_.config().hiddenSize)), rows);
     for (size_t i = 0; i < model_.layers().size(); ++i) {
-        model_.layers()[i].record(recorder_, activations, cache_.layer(i), ropeTable_, {rows, position});
+        model_.layers()[i].record(recorder(), activations, cache_.layer(i), ropeTable_, {rows, position});
         if (rows >= kRowsOfOneSubmission && !whole) {
             submit();
-            recorder_.begin();
+            recorder().begin();
         }
     }
+}
+
+void Session::recordToken(uint32_t position, uint32_t wanted) {
+    recorder().begin();
+    recordPass(1, position, true);
+    if (wanted == 0) {
+        recordLogits(0, 1);
+    } else {
+        recordHead(0, 1);
+        largest_->record(recorder(), {plan_.logits(), largestScratch_, top_, wanted});
+        recorder().copy(top_.part(0, wanted * sizeof(Candidate)), topHost_.part(0, wanted * sizeof(Candidate)));
+    }
+    recorder().end();
+}
+
+void Session::prepareToken(uint32_t position, uint32_t wanted) {
+    // Times and notes are of passes that run.
+    if (profiler_ != nullptr || noting_ || position >= contextLength_) return;
+    prepared_ = Prepared{position, wanted, nullptr};
+    current_ = 1 - current_;
+    try {
+        recordToken(position, wanted);
+    } catch (...) {
+        prepared_->error = std::current_exception();
+    }
+    current_ = 1 - current_;
+}
+
+void Session::runToken(int32_t token, uint32_t wanted) {
+    const std::span<const int32_t> tokens(&token, 1);
+    requireRoom(tokens);
+    const std::optional<Prepared> prepared = std::exchange(prepared_, std::nullopt);
+    if (prepared && prepared->position == position_ && prepared->wanted == wanted) {
+        if (prepared->error) std::rethrow_exception(prepared->error);
+        current_ = 1 - current_;
+    } else {
+        recordToken(position_, wanted);
+    }
+    setTokens(tokens);
+    vk::Device& device = model_.engine().device;
+    device.submit(recorder());
+    prepareToken(position_ + 1, wanted);
+    device.wait(recorder());
+    if (profiler_ != nullptr) profiler_->collect();
+    commit(tokens);
 }
 
 void Session::recordHead(uint32_t firstRow, uint32_t rows) {
     const auto width = static_cast<uint32_t>(model_.config().hiddenSize);
     const vk::BufferView input = layers::rowsOf(plan_.headInput(), rows, width);
     // Copied, since a row in the middle of `hidden` need not keep the alignment of storage bindings.
-    recorder_.copy(plan_.activations().hidden.part(uint64_t{firstRow} * width * sizeof(float), input.size), input);
-    model_.logits().record(recorder_, model_.embedding(), input, layers::rowsOf(plan_.headNormed(), rows, width),
+    recorder().copy(plan_.activations().hidden.part(uint64_t{firstRow} * width * sizeof(float), input.size), input);
+    model_.logits().record(recorder(), model_.embedding(), input, layers::rowsOf(plan_.headNormed(), rows, width),
                            layers::rowsOf(plan_.logits(), rows, static_cast<uint32_t>(model_.config().vocabSize)), rows);
 }
 
 void Session::recordLogits(uint32_t firstRow, uint32_t rows) {
     const auto vocabulary = static_cast<uint32_t>(model_.config().vocabSize);
     recordHead(firstRow, rows);
-    recorder_.copy(layers::rowsOf(plan_.logits(), rows, vocabulary),
+    recorder().copy(layers::rowsOf(plan_.logits(), rows, vocabulary),
                    layers::rowsOf(plan_.logitsHost(), rows, vocabulary));
 }
 
@@ -215,15 +271,7 @@ std::vector<Candidate> Session::largestAfter(int32_t token, uint32_t wanted) {
         throw Error(Result::InvalidArgument, "this session finds up to " + std::to_string(mostLargest()) +
                                                  " of the largest logits, not " + std::to_string(wanted));
     }
-    const std::span<const int32_t> tokens(&token, 1);
-    requireRoom(tokens);
-    recorder_.begin();
-    recordChunk(tokens, position_, false);
-    recordHead(0, 1);
-    largest_->record(recorder_, {plan_.logits(), largestScratch_, top_, wanted});
-    recorder_.copy(top_.part(0, wanted * sizeof(Candidate)), topHost_.part(0, wanted * sizeof(Candidate)));
-    submit();
-    commit(tokens);
+    runToken(token, wanted);
     std::vector<Candidate> candidates(wanted);
     std::memcpy(candidates.data(), topHost_.mapped, wanted * sizeof(Candidate));
     return candidates;
@@ -231,8 +279,8 @@ std::vector<Candidate> Session::largestAfter(int32_t token, uint32_t wanted) {
 
 std::vector<float> Session::logitsLeft() {
     const auto vocabulary = static_cast<uint32_t>(model_.config().vocabSize);
-    recorder_.begin();
-    recorder_.copy(layers::rowsOf(plan_.logits(), 1, vocabulary), layers::rowsOf(plan_.logitsHost(), 1, vocabulary));
+    recorder().begin();
+    recorder().copy(layers::rowsOf(plan_.logits(), 1, vocabulary), layers::rowsOf(plan_.logitsHost(), 1, vocabulary));
     submit();
     return capturedLogits();
 }
@@ -248,8 +296,8 @@ void Session::readLogits(uint32_t firstRow, uint32_t rows, std::vector<float>& l
 }
 
 void Session::submit() {
-    recorder_.end();
-    model_.engine().device.submitAndWait(recorder_);
+    recorder().end();
+    model_.engine().device.submitAndWait(recorder());
     if (profiler_ != nullptr) profiler_->collect();
 }
 
@@ -278,7 +326,18 @@ void Session::truncate(uint32_t position) {
 
 void Session::profileWith(vk::Profiler* profiler) {
     profiler_ = profiler;
-    recorder_.profileWith(profiler);
+    for (vk::Recorder& recorder : recorders_) recorder.profileWith(profiler);
+    prepared_.reset();
+}
+
+void Session::noteDispatches(std::vector<vk::DispatchNote>* notes) {
+    for (vk::Recorder& recorder : recorders_) recorder.noteDispatches(notes);
+    noting_ = notes != nullptr;
+    prepared_.reset();
+}
+
+std::chrono::nanoseconds Session::recordingTime() const {
+    return recorders_[0].recordingTime() + recorders_[1].recordingTime();
 }
 
 }  // namespace vulcat::model

@@ -9,8 +9,10 @@
 #include "vk/profiler.h"
 #include "vk/recorder.h"
 
+#include <array>
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <optional>
 #include <span>
 #include <vector>
@@ -98,15 +100,31 @@ class Session {
     /// Collects the times of all later dispatches; null stops it.
     void profileWith(vk::Profiler* profiler);
     /// Appends a note of each later dispatch; null stops it.
-    void noteDispatches(std::vector<vk::DispatchNote>* notes) { recorder_.noteDispatches(notes); }
+    void noteDispatches(std::vector<vk::DispatchNote>* notes);
 
     /// What the host spent recording so far.
-    std::chrono::nanoseconds recordingTime() const { return recorder_.recordingTime(); }
+    std::chrono::nanoseconds recordingTime() const;
+    /// Whether the pass of one more token is recorded already, as the last such pass was read.
+    bool isPrepared() const { return prepared_ && prepared_->position == position_; }
 
   private:
+    /// The recorded pass of one token: its commands depend on nothing but this.
+    struct Prepared {
+        uint32_t position = 0;
+        uint32_t wanted = 0;  // of the largest logits; 0: all logits
+        std::exception_ptr error;
+    };
+
     Session(const DecoderModel& model, const SessionShape& shape, const SessionOptions& options);
+    vk::Recorder& recorder() { return recorders_[current_]; }
+    void setTokens(std::span<const int32_t> tokens);
     /// `whole`: nothing is submitted in between.
-    void recordChunk(std::span<const int32_t> tokens, uint32_t position, bool whole);
+    void recordPass(uint32_t rows, uint32_t position, bool whole);
+    void recordToken(uint32_t position, uint32_t wanted);
+    /// Records the pass of a token into the other recorder. Nothing is thrown before that pass is wanted.
+    void prepareToken(uint32_t position, uint32_t wanted);
+    /// Appends a token. While the device works on it, the pass of the next one is recorded.
+    void runToken(int32_t token, uint32_t wanted);
     void recordHead(uint32_t firstRow, uint32_t rows);
     void recordLogits(uint32_t firstRow, uint32_t rows);
     void readLogits(uint32_t firstRow, uint32_t rows, std::vector<float>& logits);
@@ -124,7 +142,10 @@ class Session {
     std::optional<kernels::TopLogits> largest_;
     vk::Arena largestHost_;
     vk::BufferView largestScratch_, top_, topHost_;
-    vk::Recorder recorder_;
+    std::array<vk::Recorder, 2> recorders_;
+    size_t current_ = 0;
+    std::optional<Prepared> prepared_;  // in the other recorder
+    bool noting_ = false;
     vk::Profiler* profiler_ = nullptr;
     uint32_t position_ = 0;
     SessionHistory history_;
