@@ -1,8 +1,9 @@
 // How fast this device multiplies and adds: the yardstick of `vulcat bench --kernels`.
 //
 // Buffers   0 y  [workgroups * LANES] one word an invocation, so that nothing is optimised away
-// Mapping   12 independent chains an invocation, each with 16 multiply-adds a round: long enough that neither latency nor
-//           the loop shows, and few enough for the 16 vector registers that llvmpipe uses.
+// Mapping   12 values an invocation, each with 16 multiply-adds a round: enough that neither latency nor the loop shows, and
+//           few enough for the 16 vector registers that llvmpipe uses. A value adds its neighbour, not a constant: compilers
+//           would write the chains one after the other, and a CPU would wait for each step of one.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -19,24 +20,26 @@ void main() {
     uint result;
     if (INTEGERS) {
         uvec4 a = uvec4(at, at + 1, at + 2, at + 3), b = a + 4u, c = a + 8u;
-        const uvec4 factor = uvec4(push.seed), term = uvec4(push.seed + 1);
+        const uvec4 factor = uvec4(push.seed);
         for (uint i = 0; i < push.rounds; ++i) {
             [[unroll]] for (uint j = 0; j < 16; ++j) {
-                a = a * factor + term;
-                b = b * factor + term;
-                c = c * factor + term;
+                const uvec4 next = a.yzwx;
+                a = a * factor + b;
+                b = b * factor + c;
+                c = c * factor + next;
             }
         }
         const uvec4 sum = a ^ b ^ c;
         result = sum.x ^ sum.y ^ sum.z ^ sum.w;
     } else {
         vec4 a = vec4(at, at + 1, at + 2, at + 3), b = a + 4.0, c = a + 8.0;
-        const vec4 factor = vec4(1.0 / float(push.seed)), term = vec4(push.seed);
+        const vec4 factor = vec4(1.0 / float(push.seed));
         for (uint i = 0; i < push.rounds; ++i) {
             [[unroll]] for (uint j = 0; j < 16; ++j) {
-                a = fma(a, factor, term);
-                b = fma(b, factor, term);
-                c = fma(c, factor, term);
+                const vec4 next = a.yzwx;
+                a = fma(a, factor, b);
+                b = fma(b, factor, c);
+                c = fma(c, factor, next);
             }
         }
         const vec4 sum = a + b + c;

@@ -104,8 +104,8 @@ rival_model() {
     local arguments="-p 128 -n 0"
     [ "$1" = tg32 ] && arguments="-p 0 -n 32"
     # shellcheck disable=SC2086  # lists of words
-    VULCAT_PEERS_ENV="$2" "$shared/peers/run.sh" llama-bench -m "$gguf_inside" $arguments -r 1 ${3:-} -o csv 2>/dev/null |
-        awk -F'","' 'NR == 1 {for (i = 1; i <= NF; i++) {name = $i; gsub(/"/, "", name); if (name == "avg_ts") at = i}} NR == 2 {print $at}'
+    VULCAT_PEERS_ENV="$2" "$shared/peers/run.sh" llama-bench -m "$gguf_inside" $arguments -r 1 ${3:-} -o json 2>/dev/null |
+        awk -F: '/"avg_ts"/ {print $2 + 0; exit}'
 }
 our_model() {
     local arguments="-p 128 -n 0"
