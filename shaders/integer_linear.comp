@@ -16,11 +16,13 @@
 //           loads, but a storage-buffer load into a loop over the invocations.
 // DOT       four products an instruction by OpSDot, for devices where it is accelerated.
 // QUADS     subgroups of four on a driver without vector shifts: lib/integer_quads.glsl does the blocks.
+// SPLIT     of one row of x with one group: SPLITS subgroups of a workgroup share the blocks of K and add their integer
+//           sums, in whatever order. A GPU has more subgroups to keep busy than y has tiles.
 // Sums      w = q + WEIGHT_OFFSET, x = c + ACTIVATION_OFFSET are unsigned; undone in finishGroup:
 //           sum q c = sum w x - ACTIVATION_OFFSET * sum q - WEIGHT_OFFSET * sum x. Exact for K < 132,000.
 // Tiles     TILE_M and TILE_N are defines, not specialisation constants: SwiftShader unrolls no loops, so arrays over them
 //           would stay in memory and take five times as long.
-// Requires  TILE_N is even.
+// Requires  TILE_N is even; one group where SPLITS > 1.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -35,6 +37,9 @@
 #ifdef QUADS
 #extension GL_KHR_shader_subgroup_ballot : require
 #endif
+#if defined(SUBGROUP) && !defined(QUADS) && TILE_M == 1
+#define SPLIT
+#endif
 
 #include "interface/integer_linear.h"
 #if defined(QUADS)  // included where what it needs is declared
@@ -47,7 +52,12 @@
 #endif
 
 layout(local_size_x_id = 0) in;
+#ifdef SPLIT
+layout(constant_id = 2) const uint SPLITS = 1;  // subgroups of a workgroup
+const uint LANES = gl_WorkGroupSize.x / SPLITS;
+#else
 const uint LANES = gl_WorkGroupSize.x;
+#endif
 
 layout(push_constant) uniform Push { IntegerLinearPush push; };
 
@@ -207,8 +217,35 @@ void finishGroup(uint group, int zeros[TILE_M]) {
     EACH_TILE(ADD_GROUP)
 }
 
+#ifdef SPLIT
+const uint SHARED_SUMS = TILE_N + 1;
+shared uint shares[SPLITS > 1 ? SPLITS * SHARED_SUMS * LANES : 1];
+
+// Of `blocks` the share of a subgroup, in whole chunks: {first, end}.
+uvec2 shareOf(uint split, uint blocks) {
+    const uint chunks = (blocks + CHUNK - 1) / CHUNK;
+    return min(uvec2(chunks * split, chunks * (split + 1)) / SPLITS * CHUNK, uvec2(blocks));
+}
+// The sums of all subgroups, in the first of them.
+void addShares(uint split) {
+    [[unroll]] for (uint n = 0; n < TILE_N; ++n) shares[(split * SHARED_SUMS + n) * LANES + lane] = sums[n];
+    shares[(split * SHARED_SUMS + TILE_N) * LANES + lane] = activationSums[0];
+    barrier();
+    if (split != 0) return;
+    for (uint other = 1; other < SPLITS; ++other) {
+        [[unroll]] for (uint n = 0; n < TILE_N; ++n) sums[n] += shares[(other * SHARED_SUMS + n) * LANES + lane];
+        activationSums[0] += shares[(other * SHARED_SUMS + TILE_N) * LANES + lane];
+    }
+}
+#endif
+
 void main() {
+#ifdef SPLIT
+    const uint split = SPLITS > 1 ? gl_SubgroupID : 0;
+    lane = SPLITS > 1 ? gl_SubgroupInvocationID : gl_LocalInvocationID.x;
+#else
     lane = gl_LocalInvocationID.x;
+#endif
     const uint tiles = (push.panelRows + LANES - 1) / LANES;
     [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
         const uint tile = min(gl_WorkGroupID.x * TILE_N + n, tiles - 1);
@@ -231,10 +268,20 @@ void main() {
     [[unroll]] for (uint i = 0; i < TILE_M * TILE_N; ++i) results[i] = 0;
 
     for (uint group = 0; group < push.groups; ++group) {
-        const uint groupEnd = min((group + 1) * push.groupBlocks, push.blocks);
+        uint first = group * push.groupBlocks;
+        uint groupEnd = min(first + push.groupBlocks, push.blocks);
+#ifdef SPLIT
+        if (SPLITS > 1) {
+            const uvec2 share = shareOf(split, groupEnd);
+            first = share.x;
+            groupEnd = share.y;
+            word += 2 * first;
+            unit += first * UNITS_OF_BLOCK * LANES;
+        }
+#endif
         [[unroll]] for (uint i = 0; i < TILE_M * TILE_N; ++i) sums[i] = 0;
         [[unroll]] for (uint m = 0; m < TILE_M; ++m) activationSums[m] = 0;
-        for (uint first = group * push.groupBlocks; first < groupEnd; first += CHUNK) {
+        for (; first < groupEnd; first += CHUNK) {
             const uint count = min(CHUNK, groupEnd - first);
             loadChunk(count);
 #ifdef QUADS
@@ -247,6 +294,12 @@ void main() {
             }
 #endif
         }
+#ifdef SPLIT
+        if (SPLITS > 1) {
+            addShares(split);
+            if (split != 0) return;
+        }
+#endif
         finishGroup(group, zeros);
     }
 

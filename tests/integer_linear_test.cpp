@@ -15,9 +15,13 @@ namespace {
 void checkOnEveryVariant(test::GpuFixture& gpu, const IntegerData& data, const std::string& name, uint32_t parts = 1) {
     const std::vector<float> expected = format::integerLinear(data.weights, data.x, data.bias, data.residual);
     for (const vk::CapabilitySet& allowed : test::integerVariants(gpu)) {
-        std::string first;
-        const size_t wrong = test::countWrong(test::runOnGpu(gpu, allowed, data, parts), expected, first);
-        CHECK_MESSAGE(wrong == 0, name, " on ", allowed.toString(), ": ", wrong, " wrong, ", first);
+        for (const uint32_t splits : {0u, 3u, 8u}) {
+            const bool differs = data.x.rows == 1 && allowed.contains(vk::Capability::Subgroup);
+            if (splits != 0 && !differs) continue;
+            std::string first;
+            const size_t wrong = test::countWrong(test::runOnGpu(gpu, allowed, data, parts, splits), expected, first);
+            CHECK_MESSAGE(wrong == 0, name, " on ", allowed.toString(), ", ", splits, " splits: ", wrong, " wrong, ", first);
+        }
     }
 }
 
@@ -57,6 +61,9 @@ TEST_CASE("awkward shapes") {
         {1, 70, 512, 4, 128, 8, ZeroPoints::None, false, false, true},
         {1, 70, 448, 4, 128, 4, ZeroPoints::Random, false, false, true},
         {1, 70, 416, 4, 128, 4, ZeroPoints::Random, false, false, true},
+        {1, 70, 2048, 4, 0, 8, ZeroPoints::None, true, true, true},
+        {1, 33, 4000, 4, 0, 4, ZeroPoints::Random, true, false, true},
+        {1, 33, 1312, 8, 0, 4, ZeroPoints::Random, false, true, true},
     };
     test::GpuFixture gpu;
     test::saySkippedVariants(gpu);

@@ -94,6 +94,20 @@ uint32_t matrixWaves(const vk::Device& device) {
     return device.info().type == vk::DeviceType::Cpu ? 1 : 2;
 }
 
+/// Subgroups that share the inputs of one row: see SPLIT in shaders/integer_linear.comp. On a CPU a workgroup is one core's
+/// work anyway.
+uint32_t splitsOf(const vk::Device& device, const LinearShape& shape, uint32_t wanted) {
+    constexpr uint32_t kMostSplits = 8;  // 4096 inputs are eight chunks of a subgroup of 32
+    if (shape.groups() != 1 || !device.subgroupSizeControl()) return 1;  // a workgroup must fall into subgroups of `lanes`
+    if (wanted == 0 && device.info().type == vk::DeviceType::Cpu) return 1;
+    const uint32_t lanes = weightLanes(device);
+    const uint64_t chunks = divideUp(blocksOf(shape), std::max(lanes / 2, 1u));
+    const uint64_t most = std::min<uint64_t>({wanted == 0 ? kMostSplits : wanted, chunks,
+                                              device.limits().maxWorkgroupInvocations / lanes,
+                                              device.limits().maxSharedBytes / ((kTilesOfGroup + 1) * lanes * sizeof(uint32_t))});
+    return static_cast<uint32_t>(std::max<uint64_t>(most, 1));
+}
+
 /// Not every compiler knows cooperative matrices: see shaders/CMakeLists.txt.
 bool isBuilt(std::string_view module) {
     const auto modules = shaders::modules();
@@ -115,8 +129,9 @@ vk::PipelineSpec pipelineOf(std::string_view module, std::vector<uint32_t> const
 }  // namespace
 
 IntegerLinear::IntegerLinear(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
-                             const LinearShape& shape, uint32_t maxRows, std::span<const LinearTile> tuned)
-    : device_(device), shape_(shape), maxRows_(maxRows) {
+                             const LinearShape& shape, uint32_t maxRows, std::span<const LinearTile> tuned,
+                             uint32_t splits)
+    : device_(device), shape_(shape), maxRows_(maxRows), splits_(splits) {
     if (!shape.isInteger() || shape.inputs == 0 || shape.inputs >= kMostInputs) {
         throw Error(Result::Unsupported, "integer linear layers need 4 or 8-bit weights and 1 to 131999 inputs, not " +
                                              std::to_string(shape.inputs));
@@ -185,6 +200,11 @@ void IntegerLinear::addTile(vk::PipelineLibrary& library, const Variant& variant
     std::vector<uint32_t> constants = {lanes};
     if (variant.required.contains(vk::Capability::Subgroup) && !variant.required.contains(vk::Capability::Quads)) {
         constants.push_back(device_.info().type == vk::DeviceType::Cpu ? 1 : 0);
+        if (rows == 1) {
+            const uint32_t splits = splitsOf(device_, shape_, splits_);
+            constants.front() *= splits;
+            constants.push_back(splits);
+        }
     }
     tile.pipeline = &library.get(pipelineOf(module, std::move(constants), tile.texel, subgroups ? lanes : 0));
     tiles_.push_back(std::move(tile));

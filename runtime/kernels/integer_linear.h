@@ -30,9 +30,11 @@ class IntegerLinear {
   public:
     /// Pipelines for weights of this shape: for one row, and, when maxRows says that there are more, for several at
     /// once. Of the `tuned` tiles those that are allowed are used; where there is none, the table's with its costs.
+    /// `splits`: subgroups that share K for one row of x, where that is possible; 0: as suits the device.
     /// Throws Error(Unsupported) for float weight formats or K >= 132,000.
     IntegerLinear(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
-                  const LinearShape& shape, uint32_t maxRows, std::span<const LinearTile> tuned = {});
+                  const LinearShape& shape, uint32_t maxRows, std::span<const LinearTile> tuned = {},
+                  uint32_t splits = 0);
 
     /// All tiles that run on the device within `allowed`, BASE first. Their costs are the table's, which compare only
     /// within a variant.
@@ -71,6 +73,7 @@ class IntegerLinear {
     const vk::Device& device_;
     LinearShape shape_;
     uint32_t maxRows_ = 0;
+    uint32_t splits_ = 0;
     std::vector<Tile> tiles_;
 };
 

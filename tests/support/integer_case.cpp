@@ -89,7 +89,7 @@ void saySkippedVariants(const GpuFixture& gpu) {
 }
 
 std::vector<float> runOnGpu(GpuFixture& gpu, const vk::CapabilitySet& allowed, const IntegerData& data,
-                            uint32_t parts) {
+                            uint32_t parts, uint32_t splits) {
     const auto rows = static_cast<uint32_t>(data.x.rows);
     const auto outputs = static_cast<uint32_t>(data.weights.rows);
     const auto inputs = static_cast<uint32_t>(data.weights.columns);
@@ -113,7 +113,7 @@ std::vector<float> runOnGpu(GpuFixture& gpu, const vk::CapabilitySet& allowed, c
     vk::Uploader uploader(gpu.device());
     const kernels::LinearWeights weights(gpu.device(), arena, uploader, allowed, shape, stack);
     uploader.finish();
-    const kernels::IntegerLinear linear(gpu.device(), gpu.pipelines(), allowed, shape, rows);
+    const kernels::IntegerLinear linear(gpu.device(), gpu.pipelines(), allowed, shape, rows, {}, splits);
     const kernels::QuantisedRows x(gpu.device(), allowed, gpu.upload(kernels::layOutRows(data.x)), rows, inputs);
     const vk::BufferView y = gpu.output<float>(size_t{rows} * outputs);
     const vk::BufferView residual = gpu.upload(data.residual);

@@ -48,9 +48,9 @@ std::vector<vk::CapabilitySet> integerVariants(const GpuFixture& gpu);
 /// Prints which variants that leaves out.
 void saySkippedVariants(const GpuFixture& gpu);
 
-/// y on the GPU; the weights are stacked from `parts` equal pieces where N allows.
+/// y on the GPU; the weights are stacked from `parts` equal pieces where N allows; `splits` as in kernels::IntegerLinear.
 std::vector<float> runOnGpu(GpuFixture& gpu, const vk::CapabilitySet& allowed, const IntegerData& data,
-                            uint32_t parts = 1);
+                            uint32_t parts = 1, uint32_t splits = 0);
 
 /// Counts outputs that are not equal to the reference, and describes the first.
 size_t countWrong(const std::vector<float>& y, const std::vector<float>& expected, std::string& first);
