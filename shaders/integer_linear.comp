@@ -87,7 +87,7 @@ uint rowWord[TILE_M];      // the row's header; its codes follow
 uint firstUnit[TILE_N];    // of each weight tile
 // Where the walk along K stands. Counted on, not computed from the loops' counters: llvmpipe passes those through the
 // execution mask, and every load of a block would wait for them.
-uint word;                 // this lane's next word of a row's activations, from the header on
+uint word;                 // this lane's next word of a row's activations, from the header on (QUADS: half a word)
 uint unit;                 // this lane's next unit of a weight tile
 uint sums[TILE_M * TILE_N];
 uint activationSums[TILE_M];
@@ -165,6 +165,7 @@ void multiplyBlock() {
             [[unroll]] for (uint n = 0; n < TILE_N; ++n) sums[m * TILE_N + n] += products(n);
         }
     }
+    nextBlock();
 }
 
 #endif  // QUADS
@@ -288,10 +289,7 @@ void main() {
             multiplyBlock();
 #else
             // Rolled: with several blocks in flight llvmpipe's registers no longer suffice and a GEMV takes half as long again.
-            for (uint block = 0; block < count; ++block) {
-                multiplyBlock();
-                nextBlock();
-            }
+            for (uint block = 0; block < count; ++block) multiplyBlock();
 #endif
         }
 #ifdef SPLIT

@@ -164,7 +164,9 @@ int benchModel(const BenchArguments& a) {
         const std::chrono::nanoseconds before = session.recordingTime();
         const double wall = seconds(decode);
         const double recording = std::chrono::duration<double>(session.recordingTime() - before).count();
-        std::fprintf(a.format == "md" ? stdout : stderr, "\nRecording its commands takes %.1f us a token, %.2f %% of a token without timestamps, while the device works on the token before.\n",
+        std::fprintf(a.format == "md" ? stdout : stderr,
+                     "\nRecording its commands takes %.1f us a token, %.2f %% of a token without timestamps, while the device works on "
+                     "the token before.\n",
                      1e6 * recording / generate, 100 * recording / wall);
     }
     if (a.explain) {
