@@ -22,6 +22,8 @@ foreach(rows 1 8)
     REQUIRES SUBGROUP QUADS)
 endforeach()
 
+vulcat_shader(integer_linear_w4_address FILE integer_linear_address.comp REQUIRES SUBGROUP ADDRESS)
+
 if(VULCAT_GLSL_KHR_COOPMAT)
   foreach(bits 4 8)
     vulcat_shader(integer_linear_w${bits}_coopmat FILE integer_linear_coopmat.comp DEFINES WEIGHT_BITS=${bits} REQUIRES SUBGROUP I8 COOPMAT)

@@ -170,53 +170,10 @@ void multiplyBlock() {
 
 #endif  // QUADS
 
-// Float arithmetic of each output is written out by the preprocessor, not by an unrolled loop: the optimiser's copies of a
-// loop's body lose their NoContraction, and a fused multiply-add rounds once where the contract rounds twice.
-#if TILE_N == 2
-#define EACH_N(DO, m) DO(m, 0) DO(m, 1)
-#elif TILE_N == 4
-#define EACH_N(DO, m) DO(m, 0) DO(m, 1) DO(m, 2) DO(m, 3)
-#else
-#error TILE_N must be 2 or 4
-#endif
-#if TILE_M == 1
-#define EACH_TILE(DO) EACH_N(DO, 0)
-#elif TILE_M == 4
-#define EACH_TILE(DO) EACH_N(DO, 0) EACH_N(DO, 1) EACH_N(DO, 2) EACH_N(DO, 3)
-#elif TILE_M == 8
-#define EACH_TILE(DO)                                                \
-    EACH_N(DO, 0) EACH_N(DO, 1) EACH_N(DO, 2) EACH_N(DO, 3)          \
-    EACH_N(DO, 4) EACH_N(DO, 5) EACH_N(DO, 6) EACH_N(DO, 7)
-#else
-#error TILE_M must be 1, 4 or 8
-#endif
-
-// {scale, code sum} of a group, or {bias, 0} for group == push.groups, for all tiles of the workgroup.
-void loadParameters(uint group, out uvec2 parameters[TILE_N]) {
-    const uint pairs = (push.panelRows + 2 * LANES - 1) / (2 * LANES);
-    [[unroll]] for (uint n = 0; n < TILE_N; n += 2) {
-        const uint pair = min((gl_WorkGroupID.x * TILE_N + n) / 2, pairs - 1);
-        const uvec4 both = parameterPair((pair * (push.groups + 1) + group) * LANES + lane);
-        parameters[n] = both.xy;
-        parameters[n + 1] = both.zw;
-    }
-}
-
-void finishGroup(uint group, int zeros[TILE_M]) {
-    uvec2 scaleAndSum[TILE_N];
-    loadParameters(group, scaleAndSum);
-    int offsets[TILE_M];
-    [[unroll]] for (uint m = 0; m < TILE_M; ++m) offsets[m] = WEIGHT_OFFSET * int(activationSum(m));
-#define ADD_GROUP(m, n)                                                                                             \
-    {                                                                                                               \
-        const int correction = (ACTIVATION_OFFSET + zeros[m]) * int(scaleAndSum[n].y) + offsets[m];                 \
-        precise float term =                                                                                        \
-            float((int(sums[(m) * TILE_N + n]) >> SUM_SHIFT) - correction) * uintBitsToFloat(scaleAndSum[n].x);     \
-        precise float result = results[(m) * TILE_N + n] + term;                                                    \
-        results[(m) * TILE_N + n] = result;                                                                         \
-    }
-    EACH_TILE(ADD_GROUP)
-}
+uvec4 rowHeader(uint m) { return activationWord(rowWord[m]); }
+#define MOST_ROWS TILE_M
+#define HAS_ROW(m) true
+#include "lib/integer_finish.glsl"
 
 #ifdef SPLIT
 const uint SHARED_SUMS = TILE_N + 1;
@@ -264,7 +221,7 @@ void main() {
     int zeros[TILE_M];
     [[unroll]] for (uint m = 0; m < TILE_M; ++m) {
         rowWord[m] = min(firstRow + m, push.rows - 1) * (1 + 2 * push.blocks);
-        zeros[m] = int(activationWord(rowWord[m]).y);
+        zeros[m] = int(rowHeader(m).y);
     }
     [[unroll]] for (uint i = 0; i < TILE_M * TILE_N; ++i) results[i] = 0;
 
@@ -301,20 +258,5 @@ void main() {
         finishGroup(group, zeros);
     }
 
-    uvec2 bias[TILE_N];
-    loadParameters(push.groups, bias);
-#define STORE(m, n)                                                                             \
-    {                                                                                           \
-        const uint row = firstRow + m;                                                          \
-        const uint column = (gl_WorkGroupID.x * TILE_N + n) * LANES + lane;                     \
-        const float scale = uintBitsToFloat(activationWord(rowWord[m]).x);                      \
-        precise float value = results[(m) * TILE_N + n] * scale;                                \
-        value = value + uintBitsToFloat(bias[n].x);                                             \
-        if (row < push.rows && column < push.panelRows) {                                       \
-            const uint index = row * push.outputs + push.firstOutput + column;                  \
-            if (push.accumulate != 0) value = value + y[index];                                 \
-            y[index] = value;                                                                   \
-        }                                                                                       \
-    }
-    EACH_TILE(STORE)
+    storeTile(firstRow);
 }

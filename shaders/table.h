@@ -19,6 +19,7 @@ enum Needs : uint32_t {
     kNeedsTexel = 1u << 6,
     kNeedsCoopmat = 1u << 7,
     kNeedsQuads = 1u << 8,
+    kNeedsAddress = 1u << 9,
 };
 
 /// One compiled compute shader (SPIR-V 1.3, entry point "main"). Lives as long as the program.

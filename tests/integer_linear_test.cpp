@@ -17,7 +17,8 @@ void checkOnEveryVariant(test::GpuFixture& gpu, const IntegerData& data, const s
     for (const vk::CapabilitySet& allowed : test::integerVariants(gpu)) {
         for (const uint32_t splits : {0u, 3u, 8u}) {
             const bool splittable = data.x.rows == 1 && data.weights.groupSize == 0 &&
-                                    allowed.contains(vk::Capability::Subgroup) && gpu.device().subgroupSizeControl();
+                                    allowed.contains(vk::Capability::Subgroup) &&
+                                    !allowed.contains(vk::Capability::Address) && gpu.device().subgroupSizeControl();
             if (splits != 0 && !splittable) continue;
             std::string first;
             const size_t wrong = test::countWrong(test::runOnGpu(gpu, allowed, data, parts, splits), expected, first);

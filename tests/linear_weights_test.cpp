@@ -110,6 +110,26 @@ TEST_CASE("re-laid integer codes and parameters stand where the header says") {
     }
 }
 
+TEST_CASE("the order of words holds the same words, each beside those of the other lanes") {
+    using kernels::WeightOrder;
+    test::Rng rng(3);
+    for (const uint32_t groupSize : {0u, 32u}) {
+        const LinearShape shape{WeightFormat::Int4, 75, groupSize};
+        const Stack stack = makeStack(shape, {5, 14}, rng);
+        constexpr uint32_t kLanes = 8;
+        const kernels::PanelRange range{0, 19};
+        for (const auto& relay : {kernels::relayCodes, kernels::relayParameters}) {
+            const std::vector<uint32_t> lanes = relay(shape, stack.parts, range, kLanes, WeightOrder::Lanes);
+            const std::vector<uint32_t> words = relay(shape, stack.parts, range, kLanes, WeightOrder::Words);
+            REQUIRE(words.size() == lanes.size());
+            for (size_t i = 0; i < lanes.size(); ++i) {
+                const size_t unit = i / (4 * kLanes), lane = i / 4 % kLanes, word = i % 4;
+                REQUIRE(words[(unit * 4 + word) * kLanes + lane] == lanes[i]);
+            }
+        }
+    }
+}
+
 TEST_CASE("re-laid float weights keep their bits and pad with zeros") {
     test::Rng rng(2);
     const LinearShape shape{WeightFormat::BF16, 45, 0};

@@ -15,15 +15,18 @@ TEST_CASE("the tuner measures every tile and finds all of them right") {
                                          {{kernels::WeightFormat::Int8, 96, 0}, 130}};
     kernels::TunerOptions options;
     options.secondsEach = 0;
-    for (const kernels::LinearSize& size : sizes) {
-        const auto all = kernels::IntegerLinear::tiles(gpu.device(), gpu.capabilities(), size.shape);
-        REQUIRE(all.size() >= 2);
-        const kernels::TunedLinear tuned =
-            kernels::tuneLinear(gpu.device(), gpu.pipelines(), gpu.capabilities(), size, options);
-        CHECK(tuned.wrong.empty());
-        CHECK(tuned.measured.size() == all.size());
-        CHECK(!tuned.best.empty());
-        for (const kernels::LinearTile& tile : tuned.measured) CHECK(tile.cost > 0);
+    const vk::CapabilitySet all = gpu.capabilities();
+    for (const vk::CapabilitySet& allowed : {all, all - vk::CapabilitySet{vk::Capability::Address}}) {
+        for (const kernels::LinearSize& size : sizes) {
+            const auto tiles = kernels::IntegerLinear::tiles(gpu.device(), allowed, size.shape);
+            REQUIRE(tiles.size() >= 2);
+            const kernels::TunedLinear tuned =
+                kernels::tuneLinear(gpu.device(), gpu.pipelines(), allowed, size, options);
+            CHECK(tuned.wrong.empty());
+            CHECK(tuned.measured.size() == tiles.size());
+            CHECK(!tuned.best.empty());
+            for (const kernels::LinearTile& tile : tuned.measured) CHECK(tile.cost > 0);
+        }
     }
 }
 
@@ -58,7 +61,8 @@ TEST_CASE("a tuned linear runs the tiles it is given, and the table's where none
     test::GpuFixture gpu;
     const kernels::LinearShape shape{kernels::WeightFormat::Int4, 128, 0};
     const std::vector<kernels::LinearTile> tuned = {{"integer_linear_w4", 1, 1}, {"integer_linear_w4", 4, 9}};
-    const kernels::IntegerLinear linear(gpu.device(), gpu.pipelines(), gpu.capabilities(), shape, 512, tuned);
+    const vk::CapabilitySet lanes = gpu.capabilities() - vk::CapabilitySet{vk::Capability::Address};
+    const kernels::IntegerLinear linear(gpu.device(), gpu.pipelines(), lanes, shape, 512, tuned);
     CHECK(linear.tile(1) == tuned[0]);
     CHECK(linear.tile(512) == tuned[0]);  // by these costs
     const std::vector<kernels::LinearTile> foreign = {{"integer_linear_w4", 3, 1}, {"no such module", 1, 1}};

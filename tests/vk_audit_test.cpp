@@ -43,6 +43,8 @@ CapabilitySet neededBy(uint32_t spirvCapability, bool& known) {
         case 6018:                          // DotProductInput4x8BitPacked
         case 6019:
             return {Capability::Dot};  // DotProduct
+        case 5347:
+            return {Capability::Address};  // PhysicalStorageBufferAddresses
         case 5345:                     // VulkanMemoryModel
         case 6022:
             return {Capability::Coopmat};  // CooperativeMatrixKHR

@@ -56,7 +56,7 @@ TEST_CASE("capability sets") {
     const CapabilitySet set{Capability::Dot, Capability::Subgroup};
     CHECK(CapabilitySet{}.toString() == "BASE");
     CHECK(set.toString() == "DOT SUBGROUP");
-    CHECK(CapabilitySet::all().toString() == "STORE16 F16 STORE8 I8 DOT SUBGROUP TEXEL COOPMAT QUADS");
+    CHECK(CapabilitySet::all().toString() == "STORE16 F16 STORE8 I8 DOT SUBGROUP TEXEL COOPMAT QUADS ADDRESS");
     CHECK(set.contains(Capability::Dot));
     CHECK(set.contains(CapabilitySet{}));
     CHECK_FALSE(set.contains(CapabilitySet{Capability::Dot, Capability::Texel}));
@@ -157,7 +157,7 @@ TEST_CASE("quirks take capabilities away and say why") {
     CHECK_FALSE(software.capabilities.contains(Capability::Coopmat));
 
     vk::DeviceInfo plain = machine()[2];
-    const CapabilitySet usual = CapabilitySet::all() - CapabilitySet{Capability::Quads};
+    const CapabilitySet usual = CapabilitySet::all() - CapabilitySet{Capability::Quads, Capability::Address};
     plain.available = plain.capabilities = usual;
     vk::applyQuirks(plain);
     CHECK(plain.capabilities == usual);
@@ -169,7 +169,17 @@ TEST_CASE("quirks take capabilities away and say why") {
     plain.driverId = VK_DRIVER_ID_GOOGLE_SWIFTSHADER;
     plain.capabilities = CapabilitySet::all();
     vk::applyQuirks(plain);
-    CHECK(plain.capabilities == CapabilitySet::all());
+    CHECK(plain.capabilities == CapabilitySet::all() - CapabilitySet{Capability::Address});
+
+    for (const auto& [version, keeps] : {std::pair(VK_MAKE_API_VERSION(0, 22, 3, 6), false), {VK_MAKE_API_VERSION(0, 26, 2, 6), true}}) {
+        vk::DeviceInfo mesa = device(0, "llvmpipe", vk::DeviceType::Cpu, 1);
+        mesa.driverId = VK_DRIVER_ID_MESA_LLVMPIPE;
+        mesa.driverVersion = version;
+        mesa.available = mesa.capabilities = {Capability::Subgroup, Capability::Address};
+        vk::applyQuirks(mesa);
+        CHECK(mesa.capabilities.contains(Capability::Address) == keeps);
+        CHECK(mesa.available.contains(Capability::Address));
+    }
 }
 
 TEST_CASE("a pipeline-cache blob comes back only whole and only to its own device, driver and modules") {

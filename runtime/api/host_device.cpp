@@ -14,10 +14,12 @@ static_assert(VULCAT_CAPABILITY_STORE8 == static_cast<uint32_t>(vk::Capability::
 static_assert(VULCAT_CAPABILITY_I8 == static_cast<uint32_t>(vk::Capability::I8));
 static_assert(VULCAT_CAPABILITY_DOT == static_cast<uint32_t>(vk::Capability::Dot));
 static_assert(VULCAT_CAPABILITY_COOPMAT == static_cast<uint32_t>(vk::Capability::Coopmat));
+static_assert(VULCAT_CAPABILITY_ADDRESS == static_cast<uint32_t>(vk::Capability::Address));
 
 /// What a host enables; SUBGROUP and TEXEL are properties that need no enabling.
 constexpr uint32_t kFeatures = VULCAT_CAPABILITY_STORE16 | VULCAT_CAPABILITY_F16 | VULCAT_CAPABILITY_STORE8 |
-                               VULCAT_CAPABILITY_I8 | VULCAT_CAPABILITY_DOT | VULCAT_CAPABILITY_COOPMAT;
+                               VULCAT_CAPABILITY_I8 | VULCAT_CAPABILITY_DOT | VULCAT_CAPABILITY_COOPMAT |
+                               VULCAT_CAPABILITY_ADDRESS;
 
 vk::DeviceInfo describe(const VulcatDeviceQuery& query) {
     api::requireArgument(query.getInstanceProcAddr != nullptr, "query.getInstanceProcAddr must not be NULL");
@@ -34,7 +36,7 @@ const char* constantName(std::string_view extension) {
     for (const char* name : {VK_KHR_8BIT_STORAGE_EXTENSION_NAME, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME,
                              VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME,
                              VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME, VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME,
-                             VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME, "VK_KHR_portability_subset"}) {
+                             VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME, "VK_KHR_portability_subset"}) {
         if (extension == name) return name;
     }
     throw Error(Result::Failure, "no constant for the extension " + std::string(extension));

@@ -29,6 +29,10 @@ constexpr Variant kVariantsW8[] = {
     {"integer_linear_w8_dot", {vk::Capability::Subgroup, vk::Capability::Dot}, 3},
 };
 
+constexpr Variant kVariantsWords[] = {
+    {"integer_linear_w4_address", {vk::Capability::Subgroup, vk::Capability::Address}, 0},
+};
+
 constexpr uint32_t kBlockInputs = 32;
 constexpr uint32_t kMostInputs = 132000;  // above, a sum may leave 32 bits
 constexpr uint32_t kTilesOfGroup = 4;     // weight tiles of a workgroup, see shaders/int.cmake
@@ -51,7 +55,9 @@ struct TileHeight {
 std::span<const TileHeight> tileHeights(const Variant& variant) {
     static constexpr TileHeight kUsual[] = {{1, 0.96}, {4, 1.68}, {8, 2.64}};
     static constexpr TileHeight kQuads[] = {{1, 1}, {8, 6}};
+    static constexpr TileHeight kAddress[] = {{1, 1}, {4, 2.1}, {8, 3.8}};
     if (variant.required.contains(vk::Capability::Quads)) return kQuads;
+    if (variant.required.contains(vk::Capability::Address)) return kAddress;
     const bool tall =
         variant.required.contains(vk::Capability::Texel) || variant.required.contains(vk::Capability::Dot);
     return std::span(kUsual).first(tall ? 3 : 2);
@@ -74,7 +80,9 @@ std::optional<vk::CoopmatShape> matrixShape(const vk::DeviceInfo& info, uint32_t
     return best;
 }
 
-std::span<const Variant> variantsOf(const LinearShape& shape) {
+/// What can read weights that lie in this order.
+std::span<const Variant> variantsOf(const LinearShape& shape, WeightOrder order) {
+    if (order == WeightOrder::Words) return kVariantsWords;
     return shape.format == WeightFormat::Int4 ? std::span<const Variant>(kVariantsW4) : std::span(kVariantsW8);
 }
 
@@ -114,6 +122,23 @@ bool isBuilt(std::string_view module) {
     return std::any_of(modules.begin(), modules.end(), [&](const auto& item) { return item.name == module; });
 }
 
+/// The matrix tile for these weights, where the device and the compiler have one. It reads the order of lanes.
+std::optional<vk::CoopmatShape> matrixOf(const vk::Device& device, const vk::CapabilitySet& usable,
+                                         const LinearShape& shape, WeightOrder order) {
+    if (order == WeightOrder::Words || !usable.contains(kMatrixNeeds) || !isBuilt(matrixModule(shape))) return {};
+    return matrixShape(device.info(), weightLanes(device));
+}
+
+void setAddresses(shaders::IntegerLinearPush& push, const vk::BufferView& activations, const WeightPanel& panel) {
+    const auto set = [](VkDeviceAddress address, uint32_t& low, uint32_t& high) {
+        low = static_cast<uint32_t>(address);
+        high = static_cast<uint32_t>(address >> 32);
+    };
+    set(activations.address, push.activationsLow, push.activationsHigh);
+    set(panel.codes.address, push.codesLow, push.codesHigh);
+    set(panel.parameters.address, push.parametersLow, push.parametersHigh);
+}
+
 vk::PipelineSpec pipelineOf(std::string_view module, std::vector<uint32_t> constants, bool texel,
                             uint32_t subgroupSize) {
     vk::PipelineSpec spec;
@@ -131,7 +156,11 @@ vk::PipelineSpec pipelineOf(std::string_view module, std::vector<uint32_t> const
 IntegerLinear::IntegerLinear(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
                              const LinearShape& shape, uint32_t maxRows, std::span<const LinearTile> tuned,
                              uint32_t splits)
-    : device_(device), shape_(shape), maxRows_(maxRows), splits_(splits) {
+    : device_(device),
+      shape_(shape),
+      order_(integerOrder(device, allowed, shape)),
+      maxRows_(maxRows),
+      splits_(splits) {
     if (!shape.isInteger() || shape.inputs == 0 || shape.inputs >= kMostInputs) {
         throw Error(Result::Unsupported, "integer linear layers need 4 or 8-bit weights and 1 to 131999 inputs, not " +
                                              std::to_string(shape.inputs));
@@ -139,15 +168,15 @@ IntegerLinear::IntegerLinear(vk::Device& device, vk::PipelineLibrary& library, c
     const vk::CapabilitySet usable = usableOf(device, allowed);
     addTuned(library, usable, tuned);
     if (!tiles_.empty()) return;
-    const Variant& variant = choose(variantsOf(shape), usable);
+    const Variant& variant = choose(variantsOf(shape, order_), usable);
     // A tile is of use when there are more rows than the next smaller one takes.
     uint32_t covered = 0;
     for (const TileHeight& height : tileHeights(variant)) {
         if (maxRows > covered) addTile(library, variant, height.rows, height.cost);
         covered = height.rows;
     }
-    const std::optional<vk::CoopmatShape> matrix = matrixShape(device.info(), weightLanes(device));
-    if (maxRows > kFewRows && usable.contains(kMatrixNeeds) && matrix && isBuilt(matrixModule(shape))) {
+    const std::optional<vk::CoopmatShape> matrix = matrixOf(device, usable, shape, order_);
+    if (maxRows > kFewRows && matrix) {
         addMatrixTile(library, kMatrixCostOfRow * kMatricesOfWave * matrix->m * matrixWaves(device));
     }
 }
@@ -155,13 +184,13 @@ IntegerLinear::IntegerLinear(vk::Device& device, vk::PipelineLibrary& library, c
 std::vector<LinearTile> IntegerLinear::tiles(const vk::Device& device, const vk::CapabilitySet& allowed,
                                              const LinearShape& shape) {
     const vk::CapabilitySet usable = usableOf(device, allowed);
+    const WeightOrder order = integerOrder(device, allowed, shape);
     std::vector<LinearTile> all;
-    for (const Variant& variant : variantsOf(shape)) {
+    for (const Variant& variant : variantsOf(shape, order)) {
         if (!usable.contains(variant.required)) continue;
         for (const TileHeight& height : tileHeights(variant)) all.push_back({variant.module, height.rows, height.cost});
     }
-    const std::optional<vk::CoopmatShape> matrix = matrixShape(device.info(), weightLanes(device));
-    if (usable.contains(kMatrixNeeds) && matrix && isBuilt(matrixModule(shape))) {
+    if (const std::optional<vk::CoopmatShape> matrix = matrixOf(device, usable, shape, order)) {
         const uint32_t rows = kMatricesOfWave * matrix->m * matrixWaves(device);
         all.push_back({matrixModule(shape), rows, kMatrixCostOfRow * rows});
     }
@@ -181,7 +210,7 @@ void IntegerLinear::addTuned(vk::PipelineLibrary& library, const vk::CapabilityS
             addMatrixTile(library, tile.cost);
             continue;
         }
-        for (const Variant& variant : variantsOf(shape_)) {
+        for (const Variant& variant : variantsOf(shape_, order_)) {
             if (tile.module == variant.module) addTile(library, variant, tile.rows, tile.cost);
         }
     }
@@ -195,10 +224,14 @@ void IntegerLinear::addTile(vk::PipelineLibrary& library, const Variant& variant
     tile.columns = kTilesOfGroup * lanes;
     tile.cost = cost;
     tile.texel = variant.required.contains(vk::Capability::Texel);
-    const std::string module = tile.module + "_m" + std::to_string(rows);
+    const bool address = variant.required.contains(vk::Capability::Address);
+    const std::string module = address ? tile.module : tile.module + "_m" + std::to_string(rows);
     const bool subgroups = variant.required.contains(vk::Capability::Subgroup) && device_.subgroupSizeControl();
     std::vector<uint32_t> constants = {lanes};
-    if (variant.required.contains(vk::Capability::Subgroup) && !variant.required.contains(vk::Capability::Quads)) {
+    if (address) {
+        // Blocks of a round: what a loop costs is shared by more of them where they are short.
+        constants.insert(constants.end(), {rows, std::max(4 / rows, 1u)});
+    } else if (variant.required.contains(vk::Capability::Subgroup) && !variant.required.contains(vk::Capability::Quads)) {
         constants.push_back(device_.info().type == vk::DeviceType::Cpu ? 1 : 0);
         if (rows == 1) {
             const uint32_t splits = splitsOf(device_, shape_, splits_);
@@ -237,8 +270,9 @@ const IntegerLinear::Tile& IntegerLinear::tileFor(uint32_t rows) const {
 
 void IntegerLinear::record(vk::Recorder& recorder, const Args& args) const {
     const LinearWeights& weights = args.weights;
-    if (!(weights.shape() == shape_) || args.x.inputs() != shape_.inputs) {
-        throw Error(Result::InvalidArgument, "weights and quantised rows must have the shape their plan was made for");
+    if (!(weights.shape() == shape_) || weights.order() != order_ || args.x.inputs() != shape_.inputs) {
+        throw Error(Result::InvalidArgument,
+                    "weights and quantised rows must have the shape and order their plan was made for");
     }
     if (args.rows == 0 || args.rows > maxRows_ || args.rows > args.x.rows()) {
         throw Error(Result::InvalidArgument, "cannot multiply " + std::to_string(args.rows) + " rows with a plan for " +
@@ -270,6 +304,7 @@ void IntegerLinear::record(vk::Recorder& recorder, const Args& args) const {
             push.groupBlocks = groupBlocksOf(shape_);
             push.groups = shape_.groups();
             push.accumulate = args.accumulate ? 1 : 0;
+            if (order_ == WeightOrder::Words) setAddresses(push, args.x.storage(), panel);
             const uint64_t rows = std::min(rowsOfDispatch, args.rows - first);
             recorder.dispatch(*tile.pipeline, {x, codes, parameters, out}, push,
                               {static_cast<uint32_t>(divideUp(panel.rowCount, tile.columns)),

@@ -41,6 +41,19 @@ void readRow(const LinearShape& shape, const RowOfStack& source, std::span<uint3
     }
 }
 
+// Where the words of a lane stand in a sequence of units: beside each other, or beside those of the other lanes.
+class LaneWords {
+  public:
+    LaneWords(WeightOrder order, uint32_t lane, uint32_t lanes)
+        : unit_(size_t{lanes} * kWordsOfUnit),
+          first_(order == WeightOrder::Lanes ? size_t{lane} * kWordsOfUnit : lane),
+          step_(order == WeightOrder::Lanes ? 1 : lanes) {}
+    size_t operator()(uint32_t unit, uint32_t word) const { return unit * unit_ + first_ + word * step_; }
+
+  private:
+    size_t unit_, first_, step_;
+};
+
 // Words of codes or parameters for one tile of R rows.
 uint64_t codeWordsOfTile(const LinearShape& shape, uint32_t lanes) {
     return uint64_t{shape.units()} * lanes * kWordsOfUnit;
@@ -143,8 +156,14 @@ std::vector<PanelRange> splitPanels(const LinearShape& shape, uint32_t rows, uin
     return panels;
 }
 
+WeightOrder integerOrder(const vk::Device& device, const vk::CapabilitySet& allowed, const LinearShape& shape) {
+    const bool words = shape.format == WeightFormat::Int4 && weightLanes(device) == device.limits().subgroupSize &&
+                       allowed.contains({vk::Capability::Subgroup, vk::Capability::Address});
+    return words ? WeightOrder::Words : WeightOrder::Lanes;
+}
+
 std::vector<uint32_t> relayCodes(const LinearShape& shape, std::span<const LinearPart> parts, PanelRange rows,
-                                 uint32_t lanes) {
+                                 uint32_t lanes, WeightOrder order) {
     const uint64_t tileWords = codeWordsOfTile(shape, lanes);
     const uint64_t tiles = divideUp(rows.rowCount, lanes);
     const uint32_t units = shape.units();
@@ -154,30 +173,30 @@ std::vector<uint32_t> relayCodes(const LinearShape& shape, std::span<const Linea
     for (uint32_t r = 0; r < rows.rowCount; ++r) {
         readRow(shape, findRow(parts, rows.rowBegin + r), row);
         uint32_t* const tile = words.data() + r / lanes * tileWords;
-        for (uint32_t unit = 0; unit < units; ++unit) {
-            std::copy_n(row.data() + size_t{unit} * kWordsOfUnit, kWordsOfUnit,
-                        tile + (size_t{unit} * lanes + r % lanes) * kWordsOfUnit);
-        }
+        const LaneWords place(order, r % lanes, lanes);
+        for (uint32_t i = 0; i < row.size(); ++i) tile[place(i / kWordsOfUnit, i % kWordsOfUnit)] = row[i];
     }
     return words;
 }
 
 std::vector<uint32_t> relayParameters(const LinearShape& shape, std::span<const LinearPart> parts, PanelRange rows,
-                                      uint32_t lanes) {
+                                      uint32_t lanes, WeightOrder order) {
     const uint64_t pairWords = parameterWordsOfPair(shape, lanes);
     const uint32_t groups = shape.groups();
     std::vector<uint32_t> words(static_cast<size_t>(divideUp(rows.rowCount, uint64_t{lanes} * 2) * pairWords), 0u);
     for (uint32_t r = 0; r < rows.rowCount; ++r) {
         const RowOfStack source = findRow(parts, rows.rowBegin + r);
         const uint32_t tile = r / lanes;
-        uint32_t* const first = words.data() + tile / 2 * pairWords + (r % lanes) * 4 + tile % 2 * 2;
+        uint32_t* const pair = words.data() + tile / 2 * pairWords;
+        const LaneWords place(order, r % lanes, lanes);
+        const uint32_t word = tile % 2 * 2;
         for (uint32_t group = 0; group < groups; ++group) {
             const size_t from = size_t{source.row} * groups + group;
-            first[size_t{group} * lanes * 4] = std::bit_cast<uint32_t>(source.part->scales[from]);
-            first[size_t{group} * lanes * 4 + 1] = static_cast<uint32_t>(source.part->codeSums[from]);
+            pair[place(group, word)] = std::bit_cast<uint32_t>(source.part->scales[from]);
+            pair[place(group, word + 1)] = static_cast<uint32_t>(source.part->codeSums[from]);
         }
         if (!source.part->bias.empty()) {
-            first[size_t{groups} * lanes * 4] = std::bit_cast<uint32_t>(source.part->bias[source.row]);
+            pair[place(groups, word)] = std::bit_cast<uint32_t>(source.part->bias[source.row]);
         }
     }
     return words;
@@ -195,7 +214,7 @@ PanelLimits panelLimits(const vk::Device& device, bool texel) {
 
 // Re-lays and writes a panel in pieces of whole tile pairs, whose words are contiguous in both buffers.
 void upload(const LinearShape& shape, std::span<const LinearPart> parts, const WeightPanel& panel, uint32_t lanes,
-            vk::Uploader& uploader) {
+            WeightOrder order, vk::Uploader& uploader) {
     const uint64_t pairBytes = codeWordsOfTile(shape, lanes) * 4 * 2;
     const uint64_t step = std::max<uint64_t>(kUploadBytes / pairBytes, 1) * lanes * 2;
     uint64_t codesAt = 0;
@@ -203,8 +222,8 @@ void upload(const LinearShape& shape, std::span<const LinearPart> parts, const W
     for (uint64_t at = 0; at < panel.rowCount; at += step) {
         const PanelRange piece{panel.rowBegin + static_cast<uint32_t>(at),
                                static_cast<uint32_t>(std::min<uint64_t>(step, panel.rowCount - at))};
-        const std::vector<uint32_t> codes = relayCodes(shape, parts, piece, lanes);
-        const std::vector<uint32_t> parameters = relayParameters(shape, parts, piece, lanes);
+        const std::vector<uint32_t> codes = relayCodes(shape, parts, piece, lanes, order);
+        const std::vector<uint32_t> parameters = relayParameters(shape, parts, piece, lanes, order);
         uploader.write(panel.codes.part(codesAt, codes.size() * 4), std::span<const uint32_t>(codes));
         uploader.write(panel.parameters.part(parametersAt, parameters.size() * 4),
                        std::span<const uint32_t>(parameters));
@@ -217,9 +236,9 @@ void upload(const LinearShape& shape, std::span<const LinearPart> parts, const W
 
 LinearWeights::LinearWeights(vk::Device& device, vk::Arena& arena, vk::Uploader& uploader,
                              const vk::CapabilitySet& allowed, const LinearShape& shape,
-                             std::span<const LinearPart> parts)
-    : shape_(shape), outputs_(checkParts(shape, parts)), lanes_(weightLanes(device)) {
-    const bool texel = allowed.contains(vk::Capability::Texel);
+                             std::span<const LinearPart> parts, WeightOrder order)
+    : shape_(shape), order_(order), outputs_(checkParts(shape, parts)), lanes_(weightLanes(device)) {
+    const bool texel = allowed.contains(vk::Capability::Texel) && order == WeightOrder::Lanes;
     for (const PanelRange& range : splitPanels(shape, outputs_, lanes_, panelLimits(device, texel))) {
         WeightPanel panel;
         panel.rowBegin = range.rowBegin;
@@ -227,7 +246,7 @@ LinearWeights::LinearWeights(vk::Device& device, vk::Arena& arena, vk::Uploader&
         panel.tiles = static_cast<uint32_t>(divideUp(range.rowCount, lanes_));
         panel.codes = arena.allocate(panel.tiles * codeWordsOfTile(shape, lanes_) * 4);
         panel.parameters = arena.allocate(divideUp(panel.tiles, 2) * parameterWordsOfPair(shape, lanes_) * 4);
-        upload(shape, parts, panel, lanes_, uploader);
+        upload(shape, parts, panel, lanes_, order, uploader);
         if (texel) {
             panel.codesTexel.emplace(device, panel.codes);
             panel.parametersTexel.emplace(device, panel.parameters);

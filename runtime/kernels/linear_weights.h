@@ -19,6 +19,9 @@
 //     Int8   16 codes, two's complement, byte j of word i is K-index 4i+j
 //     F32    4 elements; F16, BF16: 8 elements, the lower K-index in the low half of a word
 //
+// That is the order of lanes. In the order of words (Int4 only), for loads at addresses that all lanes share, each word lies
+// beside the same word of the other lanes: codes uint [tiles][units][4][R], parameters uint [pairs of tiles][groups + 1][4][R].
+//
 // units = Kp / (codes of a unit), Kp = K rounded up to 32; the padding is zero (Int4: nibble 8).
 // Float formats have groups = 0: their only parameter is the bias.
 //
@@ -41,6 +44,8 @@ enum class WeightFormat { Int4, Int8, F32, F16, BF16 };
 
 /// The number that float_linear.comp and embedding.comp know a format by.
 uint32_t shaderFormat(WeightFormat format);
+
+enum class WeightOrder { Lanes, Words };  ///< of the words of a unit, see above
 
 /// What the layout depends on, besides the number of rows.
 struct LinearShape {
@@ -94,25 +99,30 @@ struct PanelLimits {
 /// Throws Error(Unsupported) when not even one tile fits.
 std::vector<PanelRange> splitPanels(const LinearShape& shape, uint32_t rows, uint32_t lanes, const PanelLimits& limits);
 
+/// The order in which kernels::IntegerLinear reads weights with these capabilities.
+WeightOrder integerOrder(const vk::Device& device, const vk::CapabilitySet& allowed, const LinearShape& shape);
+
 /// The words of `codes` for rows [rowBegin, rowBegin + rowCount) of the stack; pure. Size: tiles * units * lanes * 4.
 /// Precondition: the parts are as large as `shape` says (LinearWeights checks), rowBegin + rowCount <= their rows.
 std::vector<uint32_t> relayCodes(const LinearShape& shape, std::span<const LinearPart> parts, PanelRange rows,
-                                 uint32_t lanes);
+                                 uint32_t lanes, WeightOrder order = WeightOrder::Lanes);
 
 /// The words of `parameters` for the same rows; pure. Size: ceil(tiles / 2) * (groups + 1) * lanes * 4.
 std::vector<uint32_t> relayParameters(const LinearShape& shape, std::span<const LinearPart> parts, PanelRange rows,
-                                      uint32_t lanes);
+                                      uint32_t lanes, WeightOrder order = WeightOrder::Lanes);
 
 /// Owns nothing but texel views: the memory belongs to the arena, which must outlive it, as must the device.
 class LinearWeights {
   public:
     /// Lays out and uploads the parts, stacked in their order; usable after uploader.finish().
-    /// `allowed` narrows the capabilities (TEXEL: panels get texel views where they fit).
+    /// `allowed` narrows the capabilities (TEXEL: panels get texel views where they fit). FloatLinear and Embedding read
+    /// the order of lanes, IntegerLinear that of integerOrder().
     /// Throws Error(InvalidArgument) naming the part when sizes disagree, Error(OutOfMemory) when memory runs out.
     LinearWeights(vk::Device& device, vk::Arena& arena, vk::Uploader& uploader, const vk::CapabilitySet& allowed,
-                  const LinearShape& shape, std::span<const LinearPart> parts);
+                  const LinearShape& shape, std::span<const LinearPart> parts, WeightOrder order = WeightOrder::Lanes);
 
     const LinearShape& shape() const { return shape_; }
+    WeightOrder order() const { return order_; }
     uint32_t outputs() const { return outputs_; }  ///< N of the whole stack: the row stride of y
     uint32_t lanes() const { return lanes_; }      ///< R
     std::span<const WeightPanel> panels() const { return panels_; }
@@ -120,6 +130,7 @@ class LinearWeights {
 
   private:
     LinearShape shape_;
+    WeightOrder order_;
     uint32_t outputs_ = 0;
     uint32_t lanes_ = 0;
     uint64_t sizeBytes_ = 0;

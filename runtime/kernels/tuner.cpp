@@ -34,7 +34,7 @@ class Trial {
           rows_(randomRows()),
           pattern_(randomPattern()),
           expected_(format::integerLinear(pattern_, rows_)),
-          weights_(device, arena_, uploader_, allowed, size_.shape, stack()),
+          weights_(device, arena_, uploader_, allowed, size_.shape, stack(), integerOrder(device, allowed, size_.shape)),
           x_(device, allowed, arena_.allocate(QuantisedRows::sizeBytes(kRows, size_.shape.inputs)), kRows,
              size_.shape.inputs),
           y_(arena_.allocate(uint64_t{kRows} * size_.outputs * sizeof(float))) {

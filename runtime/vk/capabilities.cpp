@@ -6,7 +6,7 @@
 namespace vulcat::vk {
 
 std::string CapabilitySet::toString() const {
-    static constexpr std::array<std::pair<Capability, const char*>, 9> kNames = {{
+    static constexpr std::array<std::pair<Capability, const char*>, 10> kNames = {{
         {Capability::Store16, "STORE16"},
         {Capability::F16, "F16"},
         {Capability::Store8, "STORE8"},
@@ -16,6 +16,7 @@ std::string CapabilitySet::toString() const {
         {Capability::Texel, "TEXEL"},
         {Capability::Coopmat, "COOPMAT"},
         {Capability::Quads, "QUADS"},
+        {Capability::Address, "ADDRESS"},
     }};
     std::string text;
     for (const auto& [bit, name] : kNames) {

@@ -20,6 +20,7 @@ enum class Capability : uint32_t {
     Texel = shaders::kNeedsTexel,        ///< RGBA32UI uniform texel buffers of at least 2^24 elements (256 MiB)
     Coopmat = shaders::kNeedsCoopmat,    ///< KHR cooperative matrix with an s8 x s8 -> s32 subgroup shape
     Quads = shaders::kNeedsQuads,        ///< subgroups of exactly four: kernels that do without shifts
+    Address = shaders::kNeedsAddress,    ///< buffer device addresses, with subgroups of at least eight
 };
 
 class CapabilitySet {
@@ -49,7 +50,7 @@ class CapabilitySet {
     std::string toString() const;
 
   private:
-    static constexpr uint32_t kAllBits = 0x1ff;
+    static constexpr uint32_t kAllBits = 0x3ff;
     uint32_t bits_ = 0;
 };
 

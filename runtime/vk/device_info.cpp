@@ -224,6 +224,9 @@ void readCapabilities(const InstanceDispatch& vk, const Properties& properties, 
         if (info.limits.minSubgroupSize == 4 && info.limits.maxSubgroupSize == 4)
             set = set | CapabilitySet{Capability::Quads};
     }
+    // On a GPU nothing is gained by it, and every allocation would have to ask for an address.
+    if (!set.contains(Capability::Subgroup) || info.limits.minSubgroupSize < 8 || info.type != DeviceType::Cpu)
+        set = set - CapabilitySet{Capability::Address};
     if (texelWorks(vk, info)) set = set | CapabilitySet{Capability::Texel};
     readCoopmatShapes(vk, info);
     if (info.coopmatShapes.empty()) set = set - CapabilitySet{Capability::Coopmat};

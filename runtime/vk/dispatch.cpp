@@ -17,6 +17,9 @@ Function require(PFN_vkVoidFunction function, const char* name) {
 
 #define VULCAT_VK_LOAD(name) table.name = require<PFN_##name>(get(handle, #name), #name);
 #define VULCAT_VK_LOAD_OPTIONAL(name) table.name = reinterpret_cast<PFN_##name>(get(handle, #name));
+#define VULCAT_VK_LOAD_PROMOTED(name)                                                 \
+    VULCAT_VK_LOAD_OPTIONAL(name)                                                     \
+    if (table.name == nullptr) table.name = reinterpret_cast<PFN_##name>(get(handle, #name "KHR"));
 
 GlobalDispatch loadGlobal(PFN_vkGetInstanceProcAddr get) {
     const VkInstance handle = VK_NULL_HANDLE;
@@ -35,6 +38,7 @@ InstanceDispatch loadInstance(PFN_vkGetInstanceProcAddr get, VkInstance handle) 
 DeviceDispatch loadDevice(PFN_vkGetDeviceProcAddr get, VkDevice handle) {
     DeviceDispatch table;
     VULCAT_VK_DEVICE_FUNCTIONS(VULCAT_VK_LOAD)
+    VULCAT_VK_OPTIONAL_DEVICE_FUNCTIONS(VULCAT_VK_LOAD_PROMOTED)
     return table;
 }
 

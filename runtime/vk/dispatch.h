@@ -85,6 +85,10 @@
     X(vkCmdPipelineBarrier) \
     X(vkCmdResetQueryPool) \
     X(vkCmdWriteTimestamp)
+
+// The name of Vulkan 1.2; older devices have it as vkGetBufferDeviceAddressKHR. Null without the feature.
+#define VULCAT_VK_OPTIONAL_DEVICE_FUNCTIONS(X) \
+    X(vkGetBufferDeviceAddress)
 // clang-format on
 
 namespace vulcat::vk {
@@ -99,6 +103,7 @@ struct InstanceDispatch {
 };
 struct DeviceDispatch {
     VULCAT_VK_DEVICE_FUNCTIONS(VULCAT_VK_MEMBER)
+    VULCAT_VK_OPTIONAL_DEVICE_FUNCTIONS(VULCAT_VK_MEMBER)
 };
 #undef VULCAT_VK_MEMBER
 

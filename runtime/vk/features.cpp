@@ -27,6 +27,8 @@ FeatureChain::FeatureChain(uint32_t version, std::span<const std::string> extens
          knows(VK_API_VERSION_1_3, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME));
     link(memoryModel_, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
          knows(VK_API_VERSION_1_2, VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME));
+    link(address_, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES,
+         knows(VK_API_VERSION_1_2, VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME));
     link(coopmat_, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
          has(VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME));
 }
@@ -45,6 +47,7 @@ CapabilitySet FeatureChain::present() const {
     add(Capability::F16, small_.shaderFloat16 != 0);
     add(Capability::I8, small_.shaderInt8 != 0);
     add(Capability::Dot, dot_.shaderIntegerDotProduct != 0);
+    add(Capability::Address, address_.bufferDeviceAddress != 0);
     add(Capability::Coopmat, coopmat_.cooperativeMatrix != 0 && memoryModel_.vulkanMemoryModel != 0);
     return set;
 }
@@ -69,6 +72,7 @@ const void* FeatureChain::copyInto(std::span<uint64_t> storage) const {
                       copy(small_, small_.shaderFloat16 != 0 || small_.shaderInt8 != 0) &&
                       copy(dot_, dot_.shaderIntegerDotProduct != 0) && copy(size_, size_.subgroupSizeControl != 0) &&
                       copy(memoryModel_, memoryModel_.vulkanMemoryModel != 0) &&
+                      copy(address_, address_.bufferDeviceAddress != 0) &&
                       copy(coopmat_, coopmat_.cooperativeMatrix != 0);
     return fits ? storage.data() : nullptr;
 }
@@ -83,6 +87,7 @@ void FeatureChain::enable(CapabilitySet set, bool sizeControl) {
     const bool f16 = set.contains(Capability::F16);
     const bool i8 = set.contains(Capability::I8);
     const bool dot = set.contains(Capability::Dot);
+    const bool address = set.contains(Capability::Address);
     const bool coopmat = set.contains(Capability::Coopmat);
     store16_.storageBuffer16BitAccess = set.contains(Capability::Store16);
     store8_.storageBuffer8BitAccess = store8;
@@ -92,11 +97,16 @@ void FeatureChain::enable(CapabilitySet set, bool sizeControl) {
     size_.subgroupSizeControl = sizeControl;
     size_.computeFullSubgroups = sizeControl;
     memoryModel_.vulkanMemoryModel = coopmat;
+    address_.bufferDeviceAddress = address;
+    // Both stand in the struct as the device has them.
+    address_.bufferDeviceAddressCaptureReplay = VK_FALSE;
+    address_.bufferDeviceAddressMultiDevice = VK_FALSE;
     coopmat_.cooperativeMatrix = coopmat;
     if (store8) need(VK_API_VERSION_1_2, VK_KHR_8BIT_STORAGE_EXTENSION_NAME);
     if (f16 || i8) need(VK_API_VERSION_1_2, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME);
     if (dot) need(VK_API_VERSION_1_3, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
     if (sizeControl) need(VK_API_VERSION_1_3, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+    if (address) need(VK_API_VERSION_1_2, VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME);
     if (coopmat) {
         need(VK_API_VERSION_1_2, VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME);
         enabledExtensions_.push_back(VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);

@@ -49,6 +49,7 @@ class FeatureChain {
     VkPhysicalDeviceShaderIntegerDotProductFeatures dot_{};
     VkPhysicalDeviceSubgroupSizeControlFeatures size_{};
     VkPhysicalDeviceVulkanMemoryModelFeatures memoryModel_{};
+    VkPhysicalDeviceBufferDeviceAddressFeatures address_{};
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR coopmat_{};
 };
 

@@ -63,9 +63,13 @@ std::string megabytes(uint64_t bytes) {
 /// Tries the types in turn: a small host-visible window may be full while there is plenty elsewhere.
 VkDeviceMemory allocate(Device& device, uint64_t sizeBytes, const std::vector<uint32_t>& types, uint32_t& chosen) {
     VkResult result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    VkMemoryAllocateFlagsInfo flags{};
+    flags.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO;
+    flags.flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT;
     for (uint32_t type : types) {
         VkMemoryAllocateInfo info{};
         info.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO;
+        if (device.enabled().contains(Capability::Address)) info.pNext = &flags;
         info.allocationSize = sizeBytes;
         info.memoryTypeIndex = type;
         VkDeviceMemory memory = VK_NULL_HANDLE;
@@ -85,7 +89,7 @@ BufferView BufferView::part(VkDeviceSize at, VkDeviceSize sizeBytes) const {
                                                  std::to_string(at) + " does not fit into " + std::to_string(size) +
                                                  " bytes");
     }
-    return {buffer, offset + at, sizeBytes, mapped != nullptr ? mapped + at : nullptr};
+    return {buffer, offset + at, sizeBytes, mapped != nullptr ? mapped + at : nullptr, address != 0 ? address + at : 0};
 }
 
 Buffer::Buffer(Device& device, VkDeviceSize sizeBytes, MemoryIntent intent) : device_(&device) {
@@ -101,6 +105,8 @@ Buffer::Buffer(Device& device, VkDeviceSize sizeBytes, MemoryIntent intent) : de
     info.size = sizeBytes;
     info.usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT |
                  VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
+    const bool addressed = device.enabled().contains(Capability::Address);
+    if (addressed) info.usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
     try {
         check(vk.vkCreateBuffer(device.handle(), &info, device.allocator(), &view_.buffer), "creating a buffer");
         view_.size = sizeBytes;
@@ -116,6 +122,12 @@ Buffer::Buffer(Device& device, VkDeviceSize sizeBytes, MemoryIntent intent) : de
         uint32_t type = 0;
         memory_ = allocate(device, needs.size, memoryTypes(device.info().memory, needs.memoryTypeBits, wish), type);
         check(vk.vkBindBufferMemory(device.handle(), view_.buffer, memory_, 0), "binding buffer memory");
+        if (addressed) {
+            VkBufferDeviceAddressInfo whole{};
+            whole.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO;
+            whole.buffer = view_.buffer;
+            view_.address = vk.vkGetBufferDeviceAddress(device.handle(), &whole);
+        }
         const bool visible = (device.info().memory.memoryTypes[type].propertyFlags & kHost) == kHost;
         if (visible && (intent != MemoryIntent::Device || unified)) {
             void* address = nullptr;

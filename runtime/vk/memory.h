@@ -21,6 +21,7 @@ struct BufferView {
     VkDeviceSize offset = 0;      ///< bytes
     VkDeviceSize size = 0;        ///< bytes
     std::byte* mapped = nullptr;  ///< host address of the first byte, null when the host cannot see it; always coherent
+    VkDeviceAddress address = 0;  ///< where shaders find the first byte; 0 unless ADDRESS is enabled
 
     /// A part of this view; throws Error(InvalidArgument) when it does not fit. Storage bindings need `at` to keep
     /// limits().storageAlignment.

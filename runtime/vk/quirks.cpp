@@ -13,6 +13,12 @@ struct Quirk {
     const char* reason;
 };
 
+/// llvmpipe keeps what is the same for all lanes in scalar registers, and LLVM joins scalar loads of neighbouring words;
+/// seen with Mesa 26.2, not with 22.3.
+bool keepsScalars(const DeviceInfo& info) {
+    return info.driverId == VK_DRIVER_ID_MESA_LLVMPIPE && info.driverVersion >= VK_MAKE_API_VERSION(0, 26, 0, 0);
+}
+
 const Quirk kQuirks[] = {
     {[](const DeviceInfo& info) { return info.driverId == VK_DRIVER_ID_MOLTENVK && info.vendorId == kAmd; },
      {Capability::Subgroup},
@@ -30,6 +36,10 @@ const Quirk kQuirks[] = {
      {Capability::Quads},
      false,
      "doing without shifts pays only where the driver takes vector shifts apart"},
+    {[](const DeviceInfo& info) { return !keepsScalars(info); },
+     {Capability::Address},
+     false,
+     "loads lane by lane from addresses pay only where the driver makes one vector load of neighbouring scalar loads"},
 };
 
 }  // namespace

@@ -164,7 +164,8 @@ class Bench {
         const vk::BufferView x = activations(arena, uploader, uint64_t{maxRows} * shape.inputs);
         const vk::BufferView y = arena.allocate(uint64_t{maxRows} * shape.outputs * 4);
         const kernels::LinearShape linearShape{format.weights, shape.inputs, format.groupSize};
-        const kernels::LinearWeights weights = someWeights(linearShape, shape.outputs, arena, uploader);
+        const kernels::WeightOrder order = format.activationBits == 16 ? kernels::WeightOrder::Lanes : kernels::integerOrder(device_, allowed_, linearShape);
+        const kernels::LinearWeights weights = someWeights(linearShape, shape.outputs, arena, uploader, order);
         std::optional<kernels::QuantisedRows> quantised;
         if (format.activationBits != 16) {
             const vk::BufferView storage = arena.allocate(kernels::QuantisedRows::sizeBytes(maxRows, shape.inputs));
@@ -187,14 +188,14 @@ class Bench {
         }
     }
 
-    kernels::LinearWeights someWeights(const kernels::LinearShape& shape, uint32_t rows, vk::Arena& arena, vk::Uploader& uploader) {
+    kernels::LinearWeights someWeights(const kernels::LinearShape& shape, uint32_t rows, vk::Arena& arena, vk::Uploader& uploader, kernels::WeightOrder order) {
         std::vector<uint16_t> codes(size_t{rows} * shape.sourceRowBytes() / 2);
         // As BF16 these are magnitudes of 0.008 to 1; as codes anything goes.
         for (uint16_t& word : codes) word = static_cast<uint16_t>(0x3c00u + (random_() & 0x83ffu));
         const std::vector<float> scales(size_t{rows} * shape.groups(), 0.01f);
         const std::vector<int32_t> sums(scales.size(), 0);  // a speed test: only the time of using them counts
         const kernels::LinearPart part{rows, std::as_bytes(std::span<const uint16_t>(codes)), scales, sums, {}};
-        return kernels::LinearWeights(device_, arena, uploader, allowed_, shape, {&part, 1});
+        return kernels::LinearWeights(device_, arena, uploader, allowed_, shape, {&part, 1}, order);
     }
 
     void addLinear(const KernelShape& shape, const std::string& name, const std::string& module, uint32_t rows, uint64_t weightBytes, const Timing& t) {

@@ -1,4 +1,4 @@
-// The push constants of integer_linear.comp, for C++ and GLSL.
+// The push constants of integer_linear*.comp, for C++ and GLSL.
 #ifndef VULCAT_INTERFACE_INTEGER_LINEAR_H
 #define VULCAT_INTERFACE_INTEGER_LINEAR_H
 
@@ -16,6 +16,10 @@ struct IntegerLinearPush {
     uint groupBlocks;  ///< blocks of a scale group; blocks for one scale a row
     uint groups;
     uint accumulate;  ///< 1: adds to what y holds
+    // integer_linear_address.comp only
+    uint activationsLow, activationsHigh;  ///< device address of x's rows
+    uint codesLow, codesHigh;              ///< of the panel's codes
+    uint parametersLow, parametersHigh;    ///< and parameters
 };
 
 VULCAT_INTERFACE_END

@@ -71,6 +71,7 @@ std::vector<vk::CapabilitySet> integerVariants(const GpuFixture& gpu) {
                                                   {Capability::Subgroup, Capability::Texel},
                                                   {Capability::Subgroup, Capability::Dot},
                                                   {Capability::Subgroup, Capability::Quads},
+                                                  {Capability::Subgroup, Capability::Address},
                                                   {Capability::Subgroup, Capability::I8, Capability::Coopmat}};
     std::vector<vk::CapabilitySet> sets = {{}};
     for (const vk::CapabilitySet& set : kSets) {
@@ -82,7 +83,7 @@ std::vector<vk::CapabilitySet> integerVariants(const GpuFixture& gpu) {
 void saySkippedVariants(const GpuFixture& gpu) {
     const vk::CapabilitySet missing =
         vk::CapabilitySet{vk::Capability::Subgroup, vk::Capability::Texel, vk::Capability::Dot, vk::Capability::Quads,
-                          vk::Capability::Coopmat} -
+                          vk::Capability::Coopmat, vk::Capability::Address} -
         gpu.capabilities();
     if (!missing.empty())
         std::printf("SKIPPED: variants that need %s, which this device lacks\n", missing.toString().c_str());
@@ -111,7 +112,8 @@ std::vector<float> runOnGpu(GpuFixture& gpu, const vk::CapabilitySet& allowed, c
 
     vk::Arena arena(gpu.device(), vk::MemoryIntent::Device, 1u << 20);
     vk::Uploader uploader(gpu.device());
-    const kernels::LinearWeights weights(gpu.device(), arena, uploader, allowed, shape, stack);
+    const kernels::LinearWeights weights(gpu.device(), arena, uploader, allowed, shape, stack,
+                                         kernels::integerOrder(gpu.device(), allowed, shape));
     uploader.finish();
     const kernels::IntegerLinear linear(gpu.device(), gpu.pipelines(), allowed, shape, rows, {}, splits);
     const kernels::QuantisedRows x(gpu.device(), allowed, gpu.upload(kernels::layOutRows(data.x)), rows, inputs);
