@@ -23,6 +23,7 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint TILE_M = 1;  // 1, 4 or 8
 layout(constant_id = 2) const uint UNROLL = 1;  // blocks of one round: llvmpipe's loops cost some 60 cycles a round
+layout(constant_id = 3) const bool WHOLE_GROUPS = false;  // a round is a group: no loop inside
 #define TILE_N 4
 #define MOST_ROWS 8
 const uint LANES = gl_WorkGroupSize.x;
@@ -117,6 +118,10 @@ void multiplyBlock() {
     ++block;
 }
 
+void multiplyRound() {
+    [[unroll]] for (uint u = 0; u < UNROLL; ++u) multiplyBlock();
+}
+
 uvec4 parameterPair(uint index) { return unitAt(advance(uvec2(push.parametersLow, push.parametersHigh), (index - lane) * 16)); }
 uvec4 rowHeader(uint m) { return Row(rowAt[m]).header; }
 // Of the lanes that hold words. Shuffles, since llvmpipe adds lane by lane.
@@ -149,11 +154,13 @@ void main() {
         const uint groupEnd = min((group + 1) * push.groupBlocks, push.blocks);
         [[unroll]] for (uint i = 0; i < MOST_ROWS * TILE_N; ++i) sums[i] = 0;
         [[unroll]] for (uint m = 0; m < MOST_ROWS; ++m) activationSums[m] = 0;
-        while (block + UNROLL <= groupEnd) {
-            [[unroll]] for (uint u = 0; u < UNROLL; ++u) multiplyBlock();
-        }
-        if (UNROLL > 1) {
-            while (block < groupEnd) multiplyBlock();
+        if (WHOLE_GROUPS) {
+            multiplyRound();
+        } else {
+            while (block + UNROLL <= groupEnd) multiplyRound();
+            if (UNROLL > 1) {
+                while (block < groupEnd) multiplyBlock();
+            }
         }
         finishGroup(group, zeros);
     }

@@ -230,7 +230,8 @@ void IntegerLinear::addTile(vk::PipelineLibrary& library, const Variant& variant
     std::vector<uint32_t> constants = {lanes};
     if (address) {
         // Blocks of a round: what a loop costs is shared by more of them where they are short.
-        constants.insert(constants.end(), {rows, std::max(4 / rows, 1u)});
+        const uint32_t group = groupBlocksOf(shape_), round = std::min(std::max(4 / rows, 1u), group);
+        constants.insert(constants.end(), {rows, round, round == group && blocksOf(shape_) % group == 0});
     } else if (variant.required.contains(vk::Capability::Subgroup) && !variant.required.contains(vk::Capability::Quads)) {
         constants.push_back(device_.info().type == vk::DeviceType::Cpu ? 1 : 0);
         if (rows == 1) {
