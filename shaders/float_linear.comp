@@ -12,12 +12,18 @@
 // SUBGROUP  LANES is the subgroup size. The block's TILE_M x 8 vec4 of x are spread over the lanes and go round by
 //           shuffles with constant sources: a load costs llvmpipe 30 times a shuffle.
 // TEXEL     x and weights are texel buffers, see lib/rows4.glsl.
+// ADDRESS   x, weights and parameters are read at addresses that all lanes share, see integer_linear_address.comp; weights and
+//           parameters in the order of words. LANES is the subgroup size; WIDE must be true.
 // Rounding  float32 products and sums, k ascending in each group.
 // Requires  TILE_N is even.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-#ifdef SUBGROUP
+#if defined(ADDRESS)
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_KHR_shader_subgroup_basic : require
+#elif defined(SUBGROUP)
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 #endif
@@ -33,8 +39,17 @@ const uint LANES = gl_WorkGroupSize.x;
 
 layout(push_constant) uniform Push { FloatLinearPush push; };
 
+#ifdef ADDRESS
+#include "lib/address_units.glsl"
+layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer Quads { vec4 at[]; };
+vec4 inputQuad(uint index) { return Quads(uvec2(push.inputsLow, push.inputsHigh)).at[index]; }
+uvec4 weightUnit(uint index) { return unitAt(advance(uvec2(push.weightsLow, push.weightsHigh), index * 16)); }
+uvec4 parameterPair(uint index) { return unitAt(advance(uvec2(push.parametersLow, push.parametersHigh), index * 16)); }
+#else
 #include "lib/rows4.glsl"
 READ_ROWS(0, X, x)
+layout(set = 0, binding = 2, std430) readonly buffer Parameters { uvec4 parameters[]; };
+uvec4 parameterPair(uint index) { return parameters[index + gl_LocalInvocationID.x]; }
 #ifdef TEXEL
 layout(set = 0, binding = 1) uniform usamplerBuffer weights;
 uvec4 weightUnit(uint index) { return texelFetch(weights, int(index)); }
@@ -42,7 +57,7 @@ uvec4 weightUnit(uint index) { return texelFetch(weights, int(index)); }
 layout(set = 0, binding = 1, std430) readonly buffer Weights { uvec4 weights[]; };
 uvec4 weightUnit(uint index) { return weights[index]; }
 #endif
-layout(set = 0, binding = 2, std430) readonly buffer Parameters { uvec4 parameters[]; };
+#endif
 layout(set = 0, binding = 3, std430) buffer Y { float y[]; };
 
 #ifdef CODES
@@ -54,9 +69,18 @@ layout(set = 0, binding = 3, std430) buffer Y { float y[]; };
 
 uint lane;
 uint firstRow;
-uint firstUnit[TILE_N];  // the lane's first unit of each weight tile
+uint firstUnit[TILE_N];  // the lane's first unit of each weight tile; ADDRESS: of all lanes
 float sums[TILE_M * TILE_N];
 
+#ifdef ADDRESS
+// Without a branch, whose masks would cost more than the load: past K the last quad is read and dropped.
+vec4 blockQuad(uint m, uint block, uint quad) {
+    const uint at = block * 8 + quad, quads = push.inputs / 4;
+    const vec4 values = inputQuad(min(firstRow + m, push.rows - 1) * quads + min(at, quads - 1));
+    return vec4(at < quads ? values.x : 0, at < quads ? values.y : 0, at < quads ? values.z : 0, at < quads ? values.w : 0);
+}
+void loadBlock(uint block) {}
+#else
 // Elements 4 quad .. 4 quad + 3 of row firstRow + m; zero past K, the last row again past M.
 vec4 activations(uint m, uint quad) {
     const uint base = min(firstRow + m, push.rows - 1) * push.inputs;
@@ -81,6 +105,7 @@ vec4 blockQuad(uint m, uint block, uint quad) {
 #else
 void loadBlock(uint block) {}
 vec4 blockQuad(uint m, uint block, uint quad) { return activations(m, block * 8 + quad); }
+#endif
 #endif
 
 void multiplyBlock(uint block) {
@@ -113,19 +138,26 @@ void loadParameters(uint group, out float values[TILE_N]) {
     const uint pairs = (push.panelRows + 2 * LANES - 1) / (2 * LANES);
     [[unroll]] for (uint n = 0; n < TILE_N; n += 2) {
         const uint pair = min((gl_WorkGroupID.x * TILE_N + n) / 2, pairs - 1);
-        const uvec4 both = parameters[(pair * (push.groups + 1) + group) * LANES + lane];
+        const uvec4 both = parameterPair((pair * (push.groups + 1) + group) * LANES);
         values[n] = uintBitsToFloat(both.x);
         values[n + 1] = uintBitsToFloat(both.z);
     }
 }
 
 void main() {
+#ifdef ADDRESS
+    lane = gl_SubgroupInvocationID;
+#else
     lane = gl_LocalInvocationID.x;
+#endif
     firstRow = push.firstRow + gl_WorkGroupID.y * TILE_M;
     const uint tiles = (push.panelRows + LANES - 1) / LANES;
     [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
         const uint tile = min(gl_WorkGroupID.x * TILE_N + n, tiles - 1);
-        firstUnit[n] = tile * push.blocks * UNITS_OF_BLOCK * LANES + lane;
+        firstUnit[n] = tile * push.blocks * UNITS_OF_BLOCK * LANES;
+#ifndef ADDRESS
+        firstUnit[n] += lane;
+#endif
     }
     [[unroll]] for (uint i = 0; i < TILE_M * TILE_N; ++i) sums[i] = 0;
 

@@ -32,7 +32,6 @@ const uint WORDS = 8;  // of a row's block
 layout(push_constant) uniform Push { IntegerLinearPush push; };
 struct RowBlock { uvec4 words[2]; };
 layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer Row { uvec4 header; RowBlock blocks[]; };
-layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer Units { uvec4 words[]; };
 layout(set = 0, binding = 3, std430) buffer Y { float y[]; };
 
 uint lane;
@@ -45,16 +44,7 @@ uint sums[MOST_ROWS * TILE_N];
 uint activationSums[MOST_ROWS];
 float results[MOST_ROWS * TILE_N];
 
-uvec2 advance(uvec2 address, uint bytes) {
-    uint carry;
-    const uint low = uaddCarry(address.x, bytes, carry);
-    return uvec2(low, address.y + carry);
-}
-
-// Puts word e of `four` into lane first + e.
-void spread(inout uint value, uvec4 four, uint first) {
-    [[unroll]] for (uint e = 0; e < 4; ++e) value = gl_SubgroupInvocationID == first + e ? four[e] : value;
-}
+#include "lib/address_units.glsl"
 
 void loadRows() {
     [[unroll]] for (uint m = 0; m < TILE_M; ++m) {
@@ -68,18 +58,6 @@ void loadRows() {
         const uint pairs = even[m] + odd[m];
         activationSums[m] += (pairs & 0xFFFFu) + (pairs >> 16);
     }
-}
-
-// This lane's words of the unit at an address.
-uvec4 unitAt(uvec2 address) {
-    Units units = Units(address);
-    uvec4 unit;
-    [[unroll]] for (uint word = 0; word < 4; ++word) {
-        uint value = 0;
-        [[unroll]] for (uint first = 0; first < LANES; first += 4) spread(value, units.words[(word * LANES + first) / 4], first);
-        unit[word] = value;
-    }
-    return unit;
 }
 
 uint w[TILE_N * OPERANDS];

@@ -142,10 +142,18 @@ void check(test::GpuFixture& gpu, const LinearShape& shape, uint32_t parts, test
         begin += count;
     }
     const auto input = gpu.upload(x);
-    for (const vk::CapabilitySet& allowed : test::tiers(gpu.capabilities())) {
+    std::vector<vk::CapabilitySet> sets = test::tiers(gpu.capabilities());
+    constexpr vk::CapabilitySet kAddress{vk::Capability::Subgroup, vk::Capability::Address};
+    if (gpu.capabilities().contains(kAddress)) {
+        sets.push_back(kAddress);
+    } else {
+        MESSAGE("SKIPPED: this device cannot run variants with ", kAddress.toString());
+    }
+    for (const vk::CapabilitySet& allowed : sets) {
         vk::Arena arena(gpu.device(), vk::MemoryIntent::Device, 1 << 20);
         vk::Uploader uploader(gpu.device());
-        const kernels::LinearWeights weights(gpu.device(), arena, uploader, allowed, linear, stack);
+        const kernels::LinearWeights weights(gpu.device(), arena, uploader, allowed, linear, stack,
+                                             kernels::floatOrder(gpu.device(), allowed, linear));
         uploader.finish();
         CHECK(weights.panels().size() >= leastPanels);
         const kernels::FloatLinear kernel(gpu.device(), gpu.pipelines(), allowed, linear, 64);
@@ -201,7 +209,8 @@ TEST_CASE("arguments that disagree with the plan are refused") {
     const std::vector<float> values(64);
     const kernels::LinearPart part{8, std::as_bytes(std::span(values)), {}, {}, {}};
     const kernels::LinearShape shape{WeightFormat::F32, 8, 0};
-    const kernels::LinearWeights weights(gpu.device(), arena, uploader, gpu.capabilities(), shape, {&part, 1});
+    const kernels::LinearWeights weights(gpu.device(), arena, uploader, gpu.capabilities(), shape, {&part, 1},
+                                         kernels::floatOrder(gpu.device(), gpu.capabilities(), shape));
     uploader.finish();
     const kernels::FloatLinear other(gpu.device(), gpu.pipelines(), gpu.capabilities(), {WeightFormat::F32, 12, 0}, 4);
     const kernels::FloatLinear kernel(gpu.device(), gpu.pipelines(), gpu.capabilities(), shape, 4);

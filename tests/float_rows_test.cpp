@@ -52,6 +52,8 @@ TEST_CASE("embedding rows are exact in every format, in one panel or several") {
         vk::Arena arena(gpu.device(), vk::MemoryIntent::Device, 1 << 20);
         vk::Uploader uploader(gpu.device());
         test::Rng rng(1);
+        const vk::CapabilitySet words = gpu.capabilities();  // where there is ADDRESS
+        const vk::CapabilitySet lanes = words - vk::CapabilitySet{vk::Capability::Address};
         for (const WeightFormat format : {WeightFormat::F32, WeightFormat::F16, WeightFormat::BF16}) {
             for (const uint32_t width : {64u, 172u, 43u, 1u}) {
                 const uint32_t vocabulary = 517;
@@ -60,23 +62,26 @@ TEST_CASE("embedding rows are exact in every format, in one panel or several") {
                 const std::vector<std::byte> bytes = store(format, table);
                 const kernels::LinearShape shape{format, width, 0};
                 const kernels::LinearPart part{vocabulary, bytes, {}, {}, {}};
-                const kernels::LinearWeights weights(gpu.device(), arena, uploader, gpu.capabilities(), shape,
-                                                     {&part, 1});
-                uploader.finish();
-                if (split && format == WeightFormat::F32 && width == 172) CHECK(weights.panels().size() > 1);
-                const kernels::Embedding embedding(gpu.device(), gpu.pipelines(), gpu.capabilities(), shape);
-                const std::vector<uint32_t> ids{0, 516, 1, 7, 8, 255, 256, 0, 31};
-                const auto y = gpu.output<float>(ids.size() * width);
-                const auto idView = gpu.upload(ids);
-                gpu.run([&](vk::Recorder& recorder) {
-                    embedding.record(recorder, {idView, weights, y, static_cast<uint32_t>(ids.size())});
-                });
-                std::vector<float> expected;
-                for (const uint32_t id : ids) {
-                    expected.insert(expected.end(), table.begin() + static_cast<std::ptrdiff_t>(size_t{id} * width),
-                                    table.begin() + static_cast<std::ptrdiff_t>(size_t{id + 1} * width));
+                for (const vk::CapabilitySet& allowed : {lanes, words}) {
+                    const kernels::LinearWeights weights(gpu.device(), arena, uploader, allowed, shape,
+                                                         {&part, 1},
+                                                         kernels::floatOrder(gpu.device(), allowed, shape));
+                    uploader.finish();
+                    if (split && format == WeightFormat::F32 && width == 172) CHECK(weights.panels().size() > 1);
+                    const kernels::Embedding embedding(gpu.device(), gpu.pipelines(), allowed, shape);
+                    const std::vector<uint32_t> ids{0, 516, 1, 7, 8, 255, 256, 0, 31};
+                    const auto y = gpu.output<float>(ids.size() * width);
+                    const auto idView = gpu.upload(ids);
+                    gpu.run([&](vk::Recorder& recorder) {
+                        embedding.record(recorder, {idView, weights, y, static_cast<uint32_t>(ids.size())});
+                    });
+                    std::vector<float> expected;
+                    for (const uint32_t id : ids) {
+                        expected.insert(expected.end(), table.begin() + static_cast<std::ptrdiff_t>(size_t{id} * width),
+                                        table.begin() + static_cast<std::ptrdiff_t>(size_t{id + 1} * width));
+                    }
+                    CHECK(gpu.readBack<float>(y) == expected);
                 }
-                CHECK(gpu.readBack<float>(y) == expected);
                 gpu.clear();
             }
         }

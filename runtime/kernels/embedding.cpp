@@ -10,11 +10,13 @@
 namespace vulcat::kernels {
 namespace {
 
-const vk::Pipeline& pipelineFor(vk::Device& device, vk::PipelineLibrary& library, const LinearShape& shape) {
+const vk::Pipeline& pipelineFor(vk::Device& device, vk::PipelineLibrary& library, const LinearShape& shape,
+                                WeightOrder order) {
     if (shape.isInteger()) throw Error(Result::Unsupported, "an embedding table must be F32, F16 or BF16");
     vk::PipelineSpec spec;
     spec.module = "embedding";
-    spec.constants = {defaultLocalSize(device), shape.inputs % 4 == 0, shaderFormat(shape.format), weightLanes(device)};
+    spec.constants = {defaultLocalSize(device), shape.inputs % 4 == 0, shaderFormat(shape.format), weightLanes(device),
+                      order == WeightOrder::Words};
     spec.pushBytes = sizeof(shaders::EmbeddingPush);
     spec.bindings.assign(3, vk::BindingKind::Storage);
     return library.get(spec);
@@ -22,13 +24,16 @@ const vk::Pipeline& pipelineFor(vk::Device& device, vk::PipelineLibrary& library
 
 }  // namespace
 
-Embedding::Embedding(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet&,
+Embedding::Embedding(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
                      const LinearShape& shape)
-    : device_(device), pipeline_(pipelineFor(device, library, shape)), shape_(shape) {}
+    : device_(device),
+      order_(floatOrder(device, allowed, shape)),
+      pipeline_(pipelineFor(device, library, shape, order_)),
+      shape_(shape) {}
 
 void Embedding::record(vk::Recorder& recorder, const Args& args) const {
-    if (!(args.table.shape() == shape_)) {
-        throw Error(Result::InvalidArgument, "an embedding table must have the shape its plan was made for");
+    if (!(args.table.shape() == shape_) || args.table.order() != order_) {
+        throw Error(Result::InvalidArgument, "an embedding table must have the shape and order its plan was made for");
     }
     const vk::BufferView ids = floatRows(args.ids, args.rows, 1);
     const vk::BufferView y = floatRows(args.y, args.rows, shape_.inputs);

@@ -27,6 +27,7 @@ class Embedding {
 
   private:
     const vk::Device& device_;
+    WeightOrder order_;
     const vk::Pipeline& pipeline_;
     LinearShape shape_;
 };

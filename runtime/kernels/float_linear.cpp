@@ -23,6 +23,18 @@ constexpr Variant kVariantsCodes[] = {
     {"float_linear_codes_subgroup", {vk::Capability::Subgroup}, 1},
     {"float_linear_codes_texel", {vk::Capability::Subgroup, vk::Capability::Texel}, 2},
 };
+constexpr Variant kVariantsFloatWords[] = {
+    {"float_linear_address", {vk::Capability::Subgroup, vk::Capability::Address}, 0},
+};
+constexpr Variant kVariantsCodesWords[] = {
+    {"float_linear_codes_address", {vk::Capability::Subgroup, vk::Capability::Address}, 0},
+};
+
+/// What can read weights that lie in this order.
+std::span<const Variant> variantsOf(const LinearShape& shape, WeightOrder order) {
+    if (order == WeightOrder::Words) return shape.isInteger() ? kVariantsCodesWords : kVariantsFloatWords;
+    return shape.isInteger() ? std::span<const Variant>(kVariantsCodes) : std::span(kVariantsFloat);
+}
 
 constexpr uint32_t kInputsOfBlock = 32;
 // A single-row tile reads the weights once a row, a many-row tile computes all its rows whether they exist or not.
@@ -32,10 +44,10 @@ constexpr uint32_t kFewFloatRows = 2;
 
 FloatLinear::FloatLinear(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
                          const LinearShape& shape, uint32_t maxRows)
-    : device_(device), shape_(shape), maxRows_(maxRows) {
+    : device_(device), shape_(shape), order_(floatOrder(device, allowed, shape)), maxRows_(maxRows) {
     const uint32_t lanes = weightLanes(device);
     const vk::CapabilitySet usable = rowCapabilities(laneCapabilities(device, allowed), shape.inputs);
-    const Variant& variant = shape.isInteger() ? choose(kVariantsCodes, usable) : choose(kVariantsFloat, usable);
+    const Variant& variant = choose(variantsOf(shape, order_), usable);
     const bool subgroup = variant.required.contains(vk::Capability::Subgroup);
     module_ = variant.module;
     texel_ = variant.required.contains(vk::Capability::Texel);
@@ -56,8 +68,8 @@ FloatLinear::FloatLinear(vk::Device& device, vk::PipelineLibrary& library, const
 
 void FloatLinear::record(vk::Recorder& recorder, const Args& args) const {
     const LinearWeights& weights = args.weights;
-    if (!(weights.shape() == shape_)) {
-        throw Error(Result::InvalidArgument, "weights must have the shape their plan was made for");
+    if (!(weights.shape() == shape_) || weights.order() != order_) {
+        throw Error(Result::InvalidArgument, "weights must have the shape and order their plan was made for");
     }
     if (args.rows == 0 || args.rows > maxRows_) {
         throw Error(Result::InvalidArgument, "cannot multiply " + std::to_string(args.rows) + " rows with a plan for " +
@@ -87,6 +99,9 @@ void FloatLinear::record(vk::Recorder& recorder, const Args& args) const {
             push.groupBlocks = shape_.groupSize == 0 ? blocks : shape_.groupSize / kInputsOfBlock;
             push.groups = shape_.groups();
             push.accumulate = args.accumulate ? 1 : 0;
+            setAddress(x, push.inputsLow, push.inputsHigh);
+            setAddress(panel.codes, push.weightsLow, push.weightsHigh);
+            setAddress(panel.parameters, push.parametersLow, push.parametersHigh);
             const uint64_t rows = std::min(rowsOfDispatch, args.rows - first);
             recorder.dispatch(*tile.pipeline, {vk::read(x), codes, vk::read(panel.parameters), out}, push,
                               {static_cast<uint32_t>(divideUp(panel.tiles, tile.tiles)),

@@ -8,7 +8,8 @@
 // agree only within the rounding bound of a K-term sum.
 //
 // Variants: BASE reads activations at workgroup-uniform addresses; SUBGROUP reads one vector an invocation and hands
-// the elements round by shuffles; SUBGROUP + TEXEL reads weights through texel buffers.
+// the elements round by shuffles; SUBGROUP + TEXEL reads weights through texel buffers; SUBGROUP + ADDRESS reads at
+// addresses that all lanes share, from weights in the order of words.
 
 #include "kernels/linear_weights.h"
 #include "vk/pipeline_library.h"
@@ -47,6 +48,7 @@ class FloatLinear {
 
     const vk::Device& device_;
     LinearShape shape_;
+    WeightOrder order_ = WeightOrder::Lanes;
     uint32_t maxRows_ = 0;
     bool texel_ = false;
     std::string_view module_;

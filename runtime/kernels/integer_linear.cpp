@@ -1,5 +1,6 @@
 #include "kernels/integer_linear.h"
 
+#include "kernels/launch.h"
 #include "kernels/variant.h"
 
 #include "shaders/interface/integer_linear.h"
@@ -127,16 +128,6 @@ std::optional<vk::CoopmatShape> matrixOf(const vk::Device& device, const vk::Cap
                                          const LinearShape& shape, WeightOrder order) {
     if (order == WeightOrder::Words || !usable.contains(kMatrixNeeds) || !isBuilt(matrixModule(shape))) return {};
     return matrixShape(device.info(), weightLanes(device));
-}
-
-void setAddresses(shaders::IntegerLinearPush& push, const vk::BufferView& activations, const WeightPanel& panel) {
-    const auto set = [](VkDeviceAddress address, uint32_t& low, uint32_t& high) {
-        low = static_cast<uint32_t>(address);
-        high = static_cast<uint32_t>(address >> 32);
-    };
-    set(activations.address, push.activationsLow, push.activationsHigh);
-    set(panel.codes.address, push.codesLow, push.codesHigh);
-    set(panel.parameters.address, push.parametersLow, push.parametersHigh);
 }
 
 vk::PipelineSpec pipelineOf(std::string_view module, std::vector<uint32_t> constants, bool texel,
@@ -305,7 +296,9 @@ void IntegerLinear::record(vk::Recorder& recorder, const Args& args) const {
             push.groupBlocks = groupBlocksOf(shape_);
             push.groups = shape_.groups();
             push.accumulate = args.accumulate ? 1 : 0;
-            if (order_ == WeightOrder::Words) setAddresses(push, args.x.storage(), panel);
+            setAddress(args.x.storage(), push.activationsLow, push.activationsHigh);
+            setAddress(panel.codes, push.codesLow, push.codesHigh);
+            setAddress(panel.parameters, push.parametersLow, push.parametersHigh);
             const uint64_t rows = std::min(rowsOfDispatch, args.rows - first);
             recorder.dispatch(*tile.pipeline, {x, codes, parameters, out}, push,
                               {static_cast<uint32_t>(divideUp(panel.rowCount, tile.columns)),

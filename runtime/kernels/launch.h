@@ -18,6 +18,12 @@ vk::CapabilitySet laneCapabilities(const vk::Device& device, const vk::Capabilit
 /// multiple.
 vk::CapabilitySet rowCapabilities(const vk::CapabilitySet& allowed, uint32_t width);
 
+/// The halves of a device address, for push constants.
+inline void setAddress(const vk::BufferView& view, uint32_t& low, uint32_t& high) {
+    low = static_cast<uint32_t>(view.address);
+    high = static_cast<uint32_t>(view.address >> 32);
+}
+
 /// The first rows * width floats of a view. Throws Error(InvalidArgument) when it is shorter or rows is 0.
 vk::BufferView floatRows(const vk::BufferView& view, uint32_t rows, uint64_t width);
 

@@ -62,6 +62,11 @@ uint64_t parameterWordsOfPair(const LinearShape& shape, uint32_t lanes) {
     return uint64_t{shape.groups() + 1} * lanes * 4;
 }
 
+bool readsWords(const vk::Device& device, const vk::CapabilitySet& allowed) {
+    return weightLanes(device) == device.limits().subgroupSize &&
+           allowed.contains({vk::Capability::Subgroup, vk::Capability::Address});
+}
+
 uint32_t checkParts(const LinearShape& shape, std::span<const LinearPart> parts) {
     if (shape.inputs == 0) throw Error(Result::InvalidArgument, "a linear layer needs at least one input");
     const uint32_t size = shape.groupSize;
@@ -157,9 +162,11 @@ std::vector<PanelRange> splitPanels(const LinearShape& shape, uint32_t rows, uin
 }
 
 WeightOrder integerOrder(const vk::Device& device, const vk::CapabilitySet& allowed, const LinearShape& shape) {
-    const bool words = shape.format == WeightFormat::Int4 && weightLanes(device) == device.limits().subgroupSize &&
-                       allowed.contains({vk::Capability::Subgroup, vk::Capability::Address});
-    return words ? WeightOrder::Words : WeightOrder::Lanes;
+    return shape.format == WeightFormat::Int4 && readsWords(device, allowed) ? WeightOrder::Words : WeightOrder::Lanes;
+}
+
+WeightOrder floatOrder(const vk::Device& device, const vk::CapabilitySet& allowed, const LinearShape& shape) {
+    return shape.inputs % 4 == 0 && readsWords(device, allowed) ? WeightOrder::Words : WeightOrder::Lanes;
 }
 
 std::vector<uint32_t> relayCodes(const LinearShape& shape, std::span<const LinearPart> parts, PanelRange rows,

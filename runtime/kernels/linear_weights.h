@@ -19,8 +19,8 @@
 //     Int8   16 codes, two's complement, byte j of word i is K-index 4i+j
 //     F32    4 elements; F16, BF16: 8 elements, the lower K-index in the low half of a word
 //
-// That is the order of lanes. In the order of words (Int4 only), for loads at addresses that all lanes share, each word lies
-// beside the same word of the other lanes: codes uint [tiles][units][4][R], parameters uint [pairs of tiles][groups + 1][4][R].
+// That is the order of lanes. In the order of words, for loads at addresses that all lanes share, each word lies beside the
+// same word of the other lanes: codes uint [tiles][units][4][R], parameters uint [pairs of tiles][groups + 1][4][R].
 //
 // units = Kp / (codes of a unit), Kp = K rounded up to 32; the padding is zero (Int4: nibble 8).
 // Float formats have groups = 0: their only parameter is the bias.
@@ -99,8 +99,9 @@ struct PanelLimits {
 /// Throws Error(Unsupported) when not even one tile fits.
 std::vector<PanelRange> splitPanels(const LinearShape& shape, uint32_t rows, uint32_t lanes, const PanelLimits& limits);
 
-/// The order in which kernels::IntegerLinear reads weights with these capabilities.
+/// The order in which IntegerLinear reads weights with these capabilities, and that of FloatLinear and Embedding.
 WeightOrder integerOrder(const vk::Device& device, const vk::CapabilitySet& allowed, const LinearShape& shape);
+WeightOrder floatOrder(const vk::Device& device, const vk::CapabilitySet& allowed, const LinearShape& shape);
 
 /// The words of `codes` for rows [rowBegin, rowBegin + rowCount) of the stack; pure. Size: tiles * units * lanes * 4.
 /// Precondition: the parts are as large as `shape` says (LinearWeights checks), rowBegin + rowCount <= their rows.
@@ -115,8 +116,8 @@ std::vector<uint32_t> relayParameters(const LinearShape& shape, std::span<const 
 class LinearWeights {
   public:
     /// Lays out and uploads the parts, stacked in their order; usable after uploader.finish().
-    /// `allowed` narrows the capabilities (TEXEL: panels get texel views where they fit). FloatLinear and Embedding read
-    /// the order of lanes, IntegerLinear that of integerOrder().
+    /// `allowed` narrows the capabilities (TEXEL: panels in the order of lanes get texel views where they fit).
+    /// `order` is that of the kernel that will read them.
     /// Throws Error(InvalidArgument) naming the part when sizes disagree, Error(OutOfMemory) when memory runs out.
     LinearWeights(vk::Device& device, vk::Arena& arena, vk::Uploader& uploader, const vk::CapabilitySet& allowed,
                   const LinearShape& shape, std::span<const LinearPart> parts, WeightOrder order = WeightOrder::Lanes);

@@ -5,7 +5,7 @@ namespace vulcat::layers {
 Linear::Linear(const Engine& engine, WeightSink& sink, const LinearSource& source, bool quantisedInput)
     : weights_(engine.device, sink.arena, sink.uploader, engine.allowed, source.shape(), source.parts(),
                quantisedInput ? kernels::integerOrder(engine.device, engine.allowed, source.shape())
-                              : kernels::WeightOrder::Lanes) {
+                              : kernels::floatOrder(engine.device, engine.allowed, source.shape())) {
     if (quantisedInput) {
         const kernels::LinearSize size{source.shape(), weights_.outputs()};
         const auto tuned =

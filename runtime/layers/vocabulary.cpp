@@ -16,7 +16,8 @@ kernels::LinearWeights load(const Engine& engine, WeightSink& sink, const format
                                   static_cast<uint64_t>(config.vocabSize), static_cast<uint64_t>(config.hiddenSize),
                                   false};
     const LinearSource source(store, {&info, 1}, 16, 0);
-    return {engine.device, sink.arena, sink.uploader, engine.allowed, source.shape(), source.parts()};
+    return {engine.device, sink.arena, sink.uploader, engine.allowed, source.shape(), source.parts(),
+            kernels::floatOrder(engine.device, engine.allowed, source.shape())};
 }
 
 }  // namespace

@@ -164,7 +164,7 @@ class Bench {
         const vk::BufferView x = activations(arena, uploader, uint64_t{maxRows} * shape.inputs);
         const vk::BufferView y = arena.allocate(uint64_t{maxRows} * shape.outputs * 4);
         const kernels::LinearShape linearShape{format.weights, shape.inputs, format.groupSize};
-        const kernels::WeightOrder order = format.activationBits == 16 ? kernels::WeightOrder::Lanes : kernels::integerOrder(device_, allowed_, linearShape);
+        const auto order = (format.activationBits == 16 ? kernels::floatOrder : kernels::integerOrder)(device_, allowed_, linearShape);
         const kernels::LinearWeights weights = someWeights(linearShape, shape.outputs, arena, uploader, order);
         std::optional<kernels::QuantisedRows> quantised;
         if (format.activationBits != 16) {

@@ -17,6 +17,10 @@ struct FloatLinearPush {
     uint groupBlocks;  ///< blocks of a scale group; blocks for one scale a row
     uint groups;       ///< 0 for float weights
     uint accumulate;   ///< 1: adds to what y holds
+    // ADDRESS only: device addresses of x and of the panel's weights and parameters
+    uint inputsLow, inputsHigh;
+    uint weightsLow, weightsHigh;
+    uint parametersLow, parametersHigh;
 };
 
 VULCAT_INTERFACE_END
