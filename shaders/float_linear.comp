@@ -14,7 +14,7 @@
 // TEXEL     x and weights are texel buffers, see lib/rows4.glsl.
 // ADDRESS   x, weights and parameters are read at addresses that all lanes share, see integer_linear_address.comp; weights and
 //           parameters in the order of words. LANES is the subgroup size; WIDE must be true.
-// Rounding  float32 products and sums, k ascending in each group.
+// Rounding  float32 products and sums (ADDRESS: fused), k ascending in each group.
 // Requires  TILE_N is even.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -35,6 +35,9 @@ layout(constant_id = 1) const uint TILE_M = 1;
 layout(constant_id = 2) const uint TILE_N = 2;
 layout(constant_id = 3) const uint FORMAT = 0;   // 0 F32, 1 F16, 2 BF16, 3 Int4, 4 Int8
 layout(constant_id = 4) const bool WIDE = true;  // K is a multiple of 4
+#ifdef ADDRESS
+layout(constant_id = 5) const bool WHOLE_BLOCKS = false;  // K is a multiple of 32
+#endif
 const uint LANES = gl_WorkGroupSize.x;
 
 layout(push_constant) uniform Push { FloatLinearPush push; };
@@ -42,10 +45,13 @@ layout(push_constant) uniform Push { FloatLinearPush push; };
 #ifdef ADDRESS
 #include "lib/address_units.glsl"
 layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer Quads { vec4 at[]; };
+// What reads this way computes with fused multiply-adds; elsewhere fma() may be a function of many operations.
+#define MULTIPLY_ADD(a, b, sum) fma(a, b, sum)
 vec4 inputQuad(uint index) { return Quads(uvec2(push.inputsLow, push.inputsHigh)).at[index]; }
 uvec4 weightUnit(uint index) { return unitAt(advance(uvec2(push.weightsLow, push.weightsHigh), index * 16)); }
 uvec4 parameterPair(uint index) { return unitAt(advance(uvec2(push.parametersLow, push.parametersHigh), index * 16)); }
 #else
+#define MULTIPLY_ADD(a, b, sum) ((sum) + (a) * (b))
 #include "lib/rows4.glsl"
 READ_ROWS(0, X, x)
 layout(set = 0, binding = 2, std430) readonly buffer Parameters { uvec4 parameters[]; };
@@ -76,7 +82,9 @@ float sums[TILE_M * TILE_N];
 // Without a branch, whose masks would cost more than the load: past K the last quad is read and dropped.
 vec4 blockQuad(uint m, uint block, uint quad) {
     const uint at = block * 8 + quad, quads = push.inputs / 4;
-    const vec4 values = inputQuad(min(firstRow + m, push.rows - 1) * quads + min(at, quads - 1));
+    const uint row = min(firstRow + m, push.rows - 1) * quads;
+    if (WHOLE_BLOCKS) return inputQuad(row + at);
+    const vec4 values = inputQuad(row + min(at, quads - 1));
     return vec4(at < quads ? values.x : 0, at < quads ? values.y : 0, at < quads ? values.z : 0, at < quads ? values.w : 0);
 }
 void loadBlock(uint block) {}
@@ -119,14 +127,14 @@ void multiplyBlock(uint block) {
             const vec4 b = blockQuad(m, block, 2 * part + 1);
             [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
                 float sum = sums[m * TILE_N + n];
-                sum += a.x * low[n].x;
-                sum += a.y * low[n].y;
-                sum += a.z * low[n].z;
-                sum += a.w * low[n].w;
-                sum += b.x * high[n].x;
-                sum += b.y * high[n].y;
-                sum += b.z * high[n].z;
-                sum += b.w * high[n].w;
+                sum = MULTIPLY_ADD(a.x, low[n].x, sum);
+                sum = MULTIPLY_ADD(a.y, low[n].y, sum);
+                sum = MULTIPLY_ADD(a.z, low[n].z, sum);
+                sum = MULTIPLY_ADD(a.w, low[n].w, sum);
+                sum = MULTIPLY_ADD(b.x, high[n].x, sum);
+                sum = MULTIPLY_ADD(b.y, high[n].y, sum);
+                sum = MULTIPLY_ADD(b.z, high[n].z, sum);
+                sum = MULTIPLY_ADD(b.w, high[n].w, sum);
                 sums[m * TILE_N + n] = sum;
             }
         }

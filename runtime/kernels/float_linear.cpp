@@ -56,6 +56,7 @@ FloatLinear::FloatLinear(vk::Device& device, vk::PipelineLibrary& library, const
         vk::PipelineSpec spec;
         spec.module = variant.module;
         spec.constants = {lanes, rows, tiles, shaderFormat(shape.format), shape.inputs % 4 == 0};
+        if (order_ == WeightOrder::Words) spec.constants.push_back(shape.inputs % kInputsOfBlock == 0);
         spec.pushBytes = sizeof(shaders::FloatLinearPush);
         spec.bindings.assign(4, vk::BindingKind::Storage);
         if (texel_) std::fill_n(spec.bindings.begin(), 2, vk::BindingKind::UniformTexel);
