@@ -21,8 +21,8 @@
 // Sums      w = q + WEIGHT_OFFSET, x = c + ACTIVATION_OFFSET are unsigned; undone in finishGroup:
 //           sum q c = sum w x - ACTIVATION_OFFSET * sum q - WEIGHT_OFFSET * sum x. Exact for K < 132,000.
 // Tiles     TILE_M and TILE_N are defines, not specialisation constants: SwiftShader unrolls no loops, so arrays over them
-//           would stay in memory and take five times as long.
-// Requires  TILE_N is even; one group where SPLITS > 1.
+//           would stay in memory and take five times as long. It has no long texel buffers: with TEXEL, TILE_M is a constant.
+// Requires  TILE_N is even; one group and one row where SPLITS > 1.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -37,7 +37,12 @@
 #ifdef QUADS
 #extension GL_KHR_shader_subgroup_ballot : require
 #endif
-#if defined(SUBGROUP) && !defined(QUADS) && TILE_M == 1
+#ifdef TEXEL
+#define MOST_ROWS 8
+#else
+#define MOST_ROWS TILE_M
+#endif
+#if defined(SUBGROUP) && !defined(QUADS) && (defined(TEXEL) || TILE_M == 1)
 #define SPLIT
 #endif
 
@@ -52,6 +57,12 @@
 #endif
 
 layout(local_size_x_id = 0) in;
+#ifdef TEXEL
+layout(constant_id = 3) const uint TILE_M = 1;
+#define HAS_ROW(m) ((m) < TILE_M)
+#else
+#define HAS_ROW(m) true
+#endif
 #ifdef SPLIT
 layout(constant_id = 2) const uint SPLITS = 1;  // subgroups of a workgroup
 const uint LANES = gl_WorkGroupSize.x / SPLITS;
@@ -83,15 +94,15 @@ uvec2 halfWord(uint index) { return activationHalves[index]; }
 layout(set = 0, binding = 3, std430) buffer Y { float y[]; };
 
 uint lane;
-uint rowWord[TILE_M];      // the row's header; its codes follow
+uint rowWord[MOST_ROWS];      // the row's header; its codes follow
 uint firstUnit[TILE_N];    // of each weight tile
 // Where the walk along K stands. Counted on, not computed from the loops' counters: llvmpipe passes those through the
 // execution mask, and every load of a block would wait for them.
 uint word;                 // this lane's next word of a row's activations, from the header on (QUADS: half a word)
 uint unit;                 // this lane's next unit of a weight tile
-uint sums[TILE_M * TILE_N];
-uint activationSums[TILE_M];
-float results[TILE_M * TILE_N];
+uint sums[MOST_ROWS * TILE_N];
+uint activationSums[MOST_ROWS];
+float results[MOST_ROWS * TILE_N];
 
 #ifdef QUADS
 #include "lib/integer_quads.glsl"
@@ -102,7 +113,7 @@ float results[TILE_M * TILE_N];
 layout(constant_id = 1) const bool HIDE_UNIFORMITY = false;
 
 uint source;         // the lane that holds the first half of the current block
-uvec4 held[TILE_M];  // this lane's word of each row: lanes 2b and 2b + 1 hold block b of the chunk
+uvec4 held[MOST_ROWS];  // this lane's word of each row: lanes 2b and 2b + 1 hold block b of the chunk
 
 void loadChunk(uint count) {
     const bool inside = lane < 2 * count;
@@ -171,8 +182,6 @@ void multiplyBlock() {
 #endif  // QUADS
 
 uvec4 rowHeader(uint m) { return activationWord(rowWord[m]); }
-#define MOST_ROWS TILE_M
-#define HAS_ROW(m) true
 #include "lib/integer_finish.glsl"
 
 #ifdef SPLIT
@@ -218,12 +227,12 @@ void main() {
     word = 1;
 #endif
     const uint firstRow = push.firstRow + gl_WorkGroupID.y * TILE_M;
-    int zeros[TILE_M];
+    int zeros[MOST_ROWS];
     [[unroll]] for (uint m = 0; m < TILE_M; ++m) {
         rowWord[m] = min(firstRow + m, push.rows - 1) * (1 + 2 * push.blocks);
         zeros[m] = int(rowHeader(m).y);
     }
-    [[unroll]] for (uint i = 0; i < TILE_M * TILE_N; ++i) results[i] = 0;
+    [[unroll]] for (uint i = 0; i < MOST_ROWS * TILE_N; ++i) results[i] = 0;
 
     for (uint group = 0; group < push.groups; ++group) {
         uint first = group * push.groupBlocks;
@@ -237,7 +246,7 @@ void main() {
             unit += first * UNITS_OF_BLOCK * LANES;
         }
 #endif
-        [[unroll]] for (uint i = 0; i < TILE_M * TILE_N; ++i) sums[i] = 0;
+        [[unroll]] for (uint i = 0; i < MOST_ROWS * TILE_N; ++i) sums[i] = 0;
         [[unroll]] for (uint m = 0; m < TILE_M; ++m) activationSums[m] = 0;
         for (; first < groupEnd; first += CHUNK) {
             const uint count = min(CHUNK, groupEnd - first);

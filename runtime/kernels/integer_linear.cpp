@@ -216,7 +216,7 @@ void IntegerLinear::addTile(vk::PipelineLibrary& library, const Variant& variant
     tile.cost = cost;
     tile.texel = variant.required.contains(vk::Capability::Texel);
     const bool address = variant.required.contains(vk::Capability::Address);
-    const std::string module = address ? tile.module : tile.module + "_m" + std::to_string(rows);
+    const std::string module = address || tile.texel ? tile.module : tile.module + "_m" + std::to_string(rows);
     const bool subgroups = variant.required.contains(vk::Capability::Subgroup) && device_.subgroupSizeControl();
     std::vector<uint32_t> constants = {lanes};
     if (address) {
@@ -225,11 +225,12 @@ void IntegerLinear::addTile(vk::PipelineLibrary& library, const Variant& variant
         constants.insert(constants.end(), {rows, round, round == group && blocksOf(shape_) % group == 0});
     } else if (variant.required.contains(vk::Capability::Subgroup) && !variant.required.contains(vk::Capability::Quads)) {
         constants.push_back(device_.info().type == vk::DeviceType::Cpu ? 1 : 0);
-        if (rows == 1) {
-            const uint32_t splits = splitsOf(device_, shape_, splits_);
+        if (rows == 1 || tile.texel) {
+            const uint32_t splits = rows == 1 ? splitsOf(device_, shape_, splits_) : 1;
             constants.front() *= splits;
             constants.push_back(splits);
         }
+        if (tile.texel) constants.push_back(rows);
     }
     tile.pipeline = &library.get(pipelineOf(module, std::move(constants), tile.texel, subgroups ? lanes : 0));
     tiles_.push_back(std::move(tile));
