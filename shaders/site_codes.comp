@@ -11,10 +11,16 @@
 //           apart, and the Hadamard mix runs in passes of radix 4 and 2.
 // SUBGROUP  LANES is the subgroup size: a block's inputs lie in registers and go round by shuffles.
 // TEXEL     x, floats and blocks are texel buffers, see lib/rows4.glsl.
+// ADDRESS   (with TEXEL) what all lanes share is read as scalars, see integer_linear_address.comp: blocks, in the order of
+//           words, at their address, and the values of a row in shared memory. LANES divides WIDTH and BLOCK.
 // Requires  WIDTH floats of shared memory, twice that when MIX_CORE > 1.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#ifdef ADDRESS
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#endif
 #ifdef SUBGROUP
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
@@ -39,7 +45,11 @@ const uint PADDED = QUADS * 4;
 #include "lib/rows4.glsl"
 READ_ROWS(0, X, x)
 READ_ROWS(1, Floats, floats)
-#ifdef TEXEL
+layout(push_constant) uniform Push { SiteCodesPush push; };
+#if defined(ADDRESS)
+#include "lib/address_units.glsl"
+uvec4 blockWord(uint index) { return unitAt(advance(uvec2(push.blocksLow, push.blocksHigh), index * 16)); }
+#elif defined(TEXEL)
 layout(set = 0, binding = 2) uniform usamplerBuffer blocks;
 uvec4 blockWord(uint index) { return texelFetch(blocks, int(index)); }
 #else
@@ -47,7 +57,6 @@ layout(set = 0, binding = 2, std430) readonly buffer Blocks { uvec4 blocks[]; };
 uvec4 blockWord(uint index) { return blocks[index]; }
 #endif
 layout(set = 0, binding = 3, std430) writeonly buffer Rows { uint rows[]; };
-layout(push_constant) uniform Push { SiteCodesPush push; };
 
 #include "lib/exp.glsl"
 #include "lib/float_words.glsl"
@@ -98,7 +107,13 @@ void loadSource(uint row) {
 
 const uint OWN = (BLOCK + LANES - 1) / LANES;  // outputs of a block an invocation computes
 
-#ifdef SUBGROUP
+#if defined(ADDRESS)
+#define MULTIPLY_ADD(x, weights, sums) fma(vec4(x), weights, sums)
+#else
+#define MULTIPLY_ADD(x, weights, sums) ((sums) + (x) * (weights))
+#endif
+
+#if defined(SUBGROUP) && !defined(ADDRESS)
 const uint HELD = ((BLOCK + 7) / 8 * 8 + LANES - 1) / LANES;
 float held[HELD + 1];  // input j of the block is held[j / LANES] of lane j % LANES; zeros fill the last word of weights
 
@@ -131,10 +146,12 @@ vec4 blockOutputs(uint first, uvec4 n, uint size) {
                 }
             }
             [[unroll]] for (uint j = 0; j < 4; ++j) {
-                sums += blockInput(first, 8 * word + j) * vec4(low[0][j], low[1][j], low[2][j], low[3][j]);
+                const vec4 weights = vec4(low[0][j], low[1][j], low[2][j], low[3][j]);
+                sums = MULTIPLY_ADD(blockInput(first, 8 * word + j), weights, sums);
             }
             [[unroll]] for (uint j = 0; j < 4; ++j) {
-                sums += blockInput(first, 8 * word + 4 + j) * vec4(high[0][j], high[1][j], high[2][j], high[3][j]);
+                const vec4 weights = vec4(high[0][j], high[1][j], high[2][j], high[3][j]);
+                sums = MULTIPLY_ADD(blockInput(first, 8 * word + 4 + j), weights, sums);
             }
         }
     }
@@ -145,7 +162,7 @@ void transformBlocks() {
     for (uint first = 0; first < WIDTH; first += BLOCK) {
         const uint size = min(BLOCK, WIDTH - first);
         holdBlock(first, size);
-#ifdef SUBGROUP
+#if defined(SUBGROUP) && !defined(ADDRESS)
         barrier();  // all inputs are held; outputs may overwrite them
         for (uint own = 0; own < OWN; own += 4) {
             const uvec4 n = (own + uvec4(0, 1, 2, 3)) * LANES + lane;
@@ -157,8 +174,12 @@ void transformBlocks() {
 #else
         vec4 outputs[(OWN + 3) / 4 + 1];
         for (uint own = 0; own < OWN; own += 4) {
-            const uvec4 n = (own + uvec4(0, 1, 2, 3)) * LANES + lane;
-            outputs[own / 4] = blockOutputs(first, first + min(n, uvec4(size - 1)), size);
+            const uvec4 n = (own + uvec4(0, 1, 2, 3)) * LANES;
+#ifdef ADDRESS
+            outputs[own / 4] = blockOutputs(first, first + min(n, uvec4(size - LANES)), size);
+#else
+            outputs[own / 4] = blockOutputs(first, first + min(n + lane, uvec4(size - 1)), size);
+#endif
         }
         barrier();  // all inputs are read
         for (uint own = 0; own < OWN; own += 4) {
@@ -202,9 +223,46 @@ uint butterfly(uint p, uint bits, uint radixBits) {
     return (((q >> bits) << (bits + radixBits)) + (q & ((1u << bits) - 1))) * UNIT + p % UNIT;
 }
 
+#ifdef ADDRESS
+// Values first .. first + LANES - 1, one a lane.
+float laneValue(uint first) {
+    float value = 0;
+    [[unroll]] for (uint l = 0; l < LANES; ++l) value = gl_SubgroupInvocationID == l ? values[first + l] : value;
+    return value;
+}
+// Passes of radix 8 where LANES neighbours lie beside each other; those that are left go on as below.
+const bool NEIGHBOURS = UNIT % LANES == 0 && WIDTH / 8 % LANES == 0;
+uint mixEights(uint base) {
+    uint bits = 0;
+    for (; NEIGHBOURS && 8u << bits <= MIX_ORDER; bits += 3) {
+        const uint stride = UNIT << bits;
+        const float factor = 8u << bits == MIX_ORDER ? push.mixScale : 1.0;
+        for (uint p = 0; p < WIDTH / 8; p += LANES) {
+            const uint i = base + butterfly(p, bits, 3);
+            float v[8];
+            [[unroll]] for (uint e = 0; e < 8; ++e) v[e] = laneValue(i + e * stride);
+            [[unroll]] for (uint half_ = 1; half_ < 8; half_ *= 2) {
+                [[unroll]] for (uint e = 0; e < 8; ++e) {
+                    if ((e & half_) == 0) {
+                        const float a = v[e], b = v[e | half_];
+                        v[e] = a + b;
+                        v[e | half_] = a - b;
+                    }
+                }
+            }
+            [[unroll]] for (uint e = 0; e < 8; ++e) values[i + e * stride + lane] = v[e] * factor;
+        }
+        barrier();
+    }
+    return bits;
+}
+#else
+uint mixEights(uint base) { return 0; }
+#endif
+
 // Butterflies in place, from the smallest stride up; the last pass scales.
 void mixHadamard(uint base) {
-    uint bits = 0;
+    uint bits = mixEights(base);
     for (; 4u << bits <= MIX_ORDER; bits += 2) {
         const uint stride = UNIT << bits;
         const float factor = 4u << bits == MIX_ORDER ? push.mixScale : 1.0;
@@ -269,7 +327,11 @@ void writeCodes(uint row, uint base) {
 }
 
 void main() {
+#ifdef ADDRESS
+    lane = gl_SubgroupInvocationID;
+#else
     lane = gl_LocalInvocationID.x;
+#endif
     const uint row = push.firstRow + gl_WorkGroupID.x;
     loadSource(row);
     if (BLOCK > 0) transformBlocks();

@@ -142,14 +142,7 @@ void check(test::GpuFixture& gpu, const LinearShape& shape, uint32_t parts, test
         begin += count;
     }
     const auto input = gpu.upload(x);
-    std::vector<vk::CapabilitySet> sets = test::tiers(gpu.capabilities());
-    constexpr vk::CapabilitySet kAddress{vk::Capability::Subgroup, vk::Capability::Address};
-    if (gpu.capabilities().contains(kAddress)) {
-        sets.push_back(kAddress);
-    } else {
-        MESSAGE("SKIPPED: this device cannot run variants with ", kAddress.toString());
-    }
-    for (const vk::CapabilitySet& allowed : sets) {
+    for (const vk::CapabilitySet& allowed : test::wordTiers(gpu.capabilities())) {
         vk::Arena arena(gpu.device(), vk::MemoryIntent::Device, 1 << 20);
         vk::Uploader uploader(gpu.device());
         const kernels::LinearWeights weights(gpu.device(), arena, uploader, allowed, linear, stack,

@@ -7,6 +7,7 @@
 #include "kernels/mix_hadamard.h"
 #include "kernels/rms_norm.h"
 #include "kernels/swiglu.h"
+#include "kernels/variant.h"
 
 #include "format/half.h"
 
@@ -40,7 +41,7 @@ constexpr float kNormEpsilon = 1e-5f;
 
 struct Inputs {
     std::vector<float> x, gamma, matrix;
-    std::vector<uint32_t> blocks;
+    std::vector<uint16_t> blocks, tail;
 };
 
 Inputs makeInputs(test::Rng& rng, const kernels::SiteCodesShape& shape, uint32_t rows) {
@@ -55,10 +56,18 @@ Inputs makeInputs(test::Rng& rng, const kernels::SiteCodesShape& shape, uint32_t
             return bits;
         };
         const size_t full = shape.width / shape.block, tail = shape.width % shape.block;
-        in.blocks = kernels::BlockTransform::layOut(shape.width, shape.block, halves(full * shape.block * shape.block),
-                                                    halves(tail * tail));
+        in.blocks = halves(full * shape.block * shape.block);
+        in.tail = halves(tail * tail);
     }
     return in;
+}
+
+vk::BufferView uploadBlocks(test::GpuFixture& gpu, const vk::CapabilitySet& allowed,
+                            const kernels::SiteCodesShape& shape, const Inputs& in) {
+    using kernels::BlockTransform;
+    return gpu.upload(BlockTransform::layOut(shape.width, shape.block, in.blocks, in.tail,
+                                             BlockTransform::order(gpu.device(), allowed, shape.width, shape.block),
+                                             kernels::weightLanes(gpu.device())));
 }
 
 // The same through one kernel after the other.
@@ -81,7 +90,7 @@ std::vector<uint32_t> unfused(test::GpuFixture& gpu, vk::CapabilitySet allowed, 
     }
     if (shape.block > 0) {
         const kernels::BlockTransform blocks(gpu.device(), gpu.pipelines(), allowed, shape.width, shape.block);
-        const auto words = gpu.upload(in.blocks);
+        const auto words = uploadBlocks(gpu, allowed, shape, in);
         step([&](auto& recorder, auto& x, auto& y) { blocks.record(recorder, {x, words, y, rows}); });
     }
     if (shape.mixCore > 1) {
@@ -107,7 +116,7 @@ std::vector<uint32_t> fused(test::GpuFixture& gpu, vk::CapabilitySet allowed, co
     const kernels::SiteCodes site(gpu.device(), gpu.pipelines(), allowed, shape);
     const auto x = gpu.upload(in.x);
     const auto floats = gpu.upload(kernels::SiteCodes::layOut(shape, in.gamma, in.matrix));
-    const auto blocks = gpu.upload(in.blocks);
+    const auto blocks = shape.block > 0 ? uploadBlocks(gpu, allowed, shape, in) : vk::BufferView{};
     const auto storage = gpu.output(kernels::QuantisedRows::sizeBytes(rows, shape.width));
     const kernels::QuantisedRows out(gpu.device(), {}, storage, rows, shape.width);
     gpu.run([&](vk::Recorder& recorder) { site.record(recorder, {x, floats, blocks, out, rows}); });
@@ -152,7 +161,7 @@ TEST_CASE("a site's input in one dispatch has the codes of the single kernels") 
                 continue;
             }
             const Inputs in = makeInputs(rng, shape, c.rows);
-            for (const vk::CapabilitySet allowed : test::tiers(gpu.capabilities())) {
+            for (const vk::CapabilitySet& allowed : test::wordTiers(gpu.capabilities())) {
                 const auto expected = unfused(gpu, allowed, shape, in, c.rows);
                 const auto codes = fused(gpu, allowed, shape, in, c.rows);
                 const size_t wrong = differences(codes, expected, kernels::QuantisedRows::rowWords(c.width));

@@ -4,6 +4,7 @@
 #include "kernels/mix_dense.h"
 #include "kernels/mix_hadamard.h"
 #include "kernels/swiglu.h"
+#include "kernels/variant.h"
 
 #include "format/half.h"
 
@@ -29,6 +30,14 @@ std::vector<uint16_t> halves(test::Rng& rng, size_t count) {
     return bits;
 }
 
+vk::BufferView uploadBlocks(test::GpuFixture& gpu, const vk::CapabilitySet& allowed, uint32_t width, uint32_t block,
+                            const std::vector<uint16_t>& blocks, const std::vector<uint16_t>& tail) {
+    using kernels::BlockTransform;
+    return gpu.upload(BlockTransform::layOut(width, block, blocks, tail,
+                                             BlockTransform::order(gpu.device(), allowed, width, block),
+                                             kernels::weightLanes(gpu.device())));
+}
+
 }  // namespace
 
 TEST_CASE("block transform: full blocks, a tail, one wide tail; every variant") {
@@ -39,7 +48,7 @@ TEST_CASE("block transform: full blocks, a tail, one wide tail; every variant") 
     test::Rng rng(1);
     for (const Shape& shape :
          {Shape{1, 64, 16}, Shape{3, 64, 64}, Shape{5, 172, 64}, Shape{17, 172, 43}, Shape{33, 128, 128},
-          Shape{2, 20, 20}, Shape{9, 70, 33}, Shape{1, 172, 32}, Shape{4, 10, 64}, Shape{8, 384, 96}}) {
+          Shape{2, 20, 20}, Shape{9, 70, 33}, Shape{1, 172, 32}, Shape{4, 10, 64}, Shape{8, 384, 96}, Shape{10, 176, 64}, Shape{1, 72, 40}}) {
         const size_t tailWidth = shape.width % shape.block;
         const std::vector<float> x = rng.gaussians(size_t{shape.rows} * shape.width);
         const auto blocks = halves(rng, size_t{shape.width / shape.block} * shape.block * shape.block);
@@ -60,8 +69,8 @@ TEST_CASE("block transform: full blocks, a tail, one wide tail; every variant") 
             }
         }
         const auto input = gpu.upload(x);
-        const auto matrix = gpu.upload(kernels::BlockTransform::layOut(shape.width, shape.block, blocks, tail));
-        for (const vk::CapabilitySet allowed : test::tiers(gpu.capabilities())) {
+        for (const vk::CapabilitySet& allowed : test::wordTiers(gpu.capabilities())) {
+            const auto matrix = uploadBlocks(gpu, allowed, shape.width, shape.block, blocks, tail);
             const kernels::BlockTransform transform(gpu.device(), gpu.pipelines(), allowed, shape.width, shape.block);
             const auto y = gpu.output<float>(x.size());
             gpu.run([&](vk::Recorder& recorder) { transform.record(recorder, {input, matrix, y, shape.rows}); });
@@ -78,13 +87,13 @@ TEST_CASE("block transform of a SwiGLU: as if it stood before it, on a CPU to th
     };
     test::GpuFixture gpu;
     test::Rng rng(5);
-    for (const Shape& shape : {Shape{1, 64, 16}, Shape{5, 172, 64}, Shape{6, 256, 64}, Shape{2, 70, 33}}) {
+    for (const Shape& shape : {Shape{1, 64, 16}, Shape{5, 172, 64}, Shape{6, 256, 64}, Shape{2, 70, 33}, Shape{9, 176, 40}}) {
         const size_t tailWidth = shape.width % shape.block, count = size_t{shape.rows} * shape.width;
         const auto blocks = halves(rng, size_t{shape.width / shape.block} * shape.block * shape.block);
         const auto input = gpu.upload(rng.gaussians(2 * count));
-        const auto words = gpu.upload(
-            kernels::BlockTransform::layOut(shape.width, shape.block, blocks, halves(rng, tailWidth * tailWidth)));
-        for (const vk::CapabilitySet& allowed : test::tiers(gpu.device().capabilities())) {
+        const auto tail = halves(rng, tailWidth * tailWidth);
+        for (const vk::CapabilitySet& allowed : test::wordTiers(gpu.capabilities())) {
+            const auto words = uploadBlocks(gpu, allowed, shape.width, shape.block, blocks, tail);
             const kernels::SwiGlu swiGlu(gpu.device(), gpu.pipelines(), allowed, shape.width);
             const kernels::BlockTransform after(gpu.device(), gpu.pipelines(), allowed, shape.width, shape.block);
             const kernels::BlockTransform whole(gpu.device(), gpu.pipelines(), allowed, shape.width, shape.block, true);

@@ -18,7 +18,11 @@ constexpr Variant kBlockTransformVariants[] = {
     {"block_transform_subgroup", {vk::Capability::Subgroup}, 1},
     {"block_transform_texel", {vk::Capability::Subgroup, vk::Capability::Texel}, 2},
 };
+constexpr Variant kBlockTransformWords[] = {
+    {"block_transform_address", {vk::Capability::Subgroup, vk::Capability::Address}, 0},
+};
 constexpr uint32_t kElementsOfWord = 8;
+constexpr uint32_t kStep = 32;  // inputs that are read at once
 
 }  // namespace
 
@@ -27,18 +31,21 @@ BlockTransform::BlockTransform(vk::Device& device, vk::PipelineLibrary& library,
     : device_(device), width_(width), block_(std::min(block, width)), lanes_(weightLanes(device)) {
     if (width == 0 || block == 0)
         throw Error(Result::InvalidArgument, "a block transform needs a width and a block size");
+    const bool words = order(device, allowed, width_, block_) == WeightOrder::Words;
     const Variant& variant =
-        choose(kBlockTransformVariants, rowCapabilities(laneCapabilities(device, allowed), width_ | block_));
+        words ? kBlockTransformWords[0]
+              : choose(kBlockTransformVariants, rowCapabilities(laneCapabilities(device, allowed), width_ | block_));
     const bool subgroup = variant.required.contains(vk::Capability::Subgroup);
     swiGlu_ = swiGlu;
     const auto tile = [&](uint32_t rows) {
         // No wider than a block: outputs of different blocks read different inputs.
         const auto columns = static_cast<uint32_t>(std::clamp<uint64_t>(divideUp(block_, lanes_), 1, 4));
-        const std::string module = variant.module + ("_m" + std::to_string(rows));
+        const std::string module = variant.module + (words ? "" : "_m" + std::to_string(rows));
         vk::PipelineSpec spec;
         spec.module = module;
         spec.constants = {lanes_, columns, width_ % 4 == 0 && block_ % 4 == 0,
                           swiGlu ? shaders::kSourceSwiGlu : shaders::kSourceRows};
+        if (words) spec.constants.insert(spec.constants.end(), {rows, block_ % kStep == 0 && width_ % block_ % kStep == 0});
         spec.pushBytes = sizeof(shaders::BlockTransformPush);
         spec.bindings.assign(3, vk::BindingKind::Storage);
         if (variant.required.contains(vk::Capability::Texel)) {
@@ -48,7 +55,7 @@ BlockTransform::BlockTransform(vk::Device& device, vk::PipelineLibrary& library,
         return Tile{&library.get(spec), rows, columns};
     };
     one_ = tile(1);
-    many_ = tile(4);
+    many_ = tile(words ? 8 : 4);
 }
 
 void BlockTransform::record(vk::Recorder& recorder, const Args& args) const {
@@ -62,6 +69,8 @@ void BlockTransform::record(vk::Recorder& recorder, const Args& args) const {
         push.firstRow = static_cast<uint32_t>(first);
         push.width = width_;
         push.block = block_;
+        setAddress(args.x, push.inputsLow, push.inputsHigh);
+        setAddress(args.blocks, push.blocksLow, push.blocksHigh);
         const uint64_t rows = std::min(rowsOfDispatch, args.rows - first);
         recorder.dispatch(
             *tile.pipeline,
@@ -72,6 +81,15 @@ void BlockTransform::record(vk::Recorder& recorder, const Args& args) const {
     }
 }
 
+WeightOrder BlockTransform::order(const vk::Device& device, const vk::CapabilitySet& allowed, uint32_t width,
+                                  uint32_t block) {
+    const uint32_t lanes = weightLanes(device), size = std::min(block, width);
+    // TEXEL: the blocks are those of site_codes too, which reads its rows so.
+    const bool words = readsWords(device, allowed) && allowed.contains(vk::Capability::Texel) && lanes <= kStep &&
+                       width % lanes == 0 && size % lanes == 0;
+    return words ? WeightOrder::Words : WeightOrder::Lanes;
+}
+
 bool BlockTransform::takesSwiGlu(const vk::Device& device, const vk::CapabilitySet& allowed, uint32_t block) {
     // Without subgroups every invocation would compute every input for itself.
     const bool subgroup = laneCapabilities(device, allowed).contains(vk::Capability::Subgroup);
@@ -79,7 +97,7 @@ bool BlockTransform::takesSwiGlu(const vk::Device& device, const vk::CapabilityS
 }
 
 std::vector<uint32_t> BlockTransform::layOut(uint32_t width, uint32_t block, std::span<const uint16_t> blocks,
-                                             std::span<const uint16_t> tail) {
+                                             std::span<const uint16_t> tail, WeightOrder order, uint32_t lanes) {
     if (width == 0 || block == 0)
         throw Error(Result::InvalidArgument, "a block transform needs a width and a block size");
     const size_t full = width / block;
@@ -93,9 +111,11 @@ std::vector<uint32_t> BlockTransform::layOut(uint32_t width, uint32_t block, std
         const size_t b = n / block;
         const size_t size = b < full ? block : rest;
         const uint16_t* row = (b < full ? blocks.data() + b * block * block : tail.data()) + (n - b * block) * size;
+        const LaneWords place(order, static_cast<uint32_t>(n % lanes), lanes);
         for (size_t j = 0; j < size; ++j) {
-            const size_t word = (j / kElementsOfWord * width + n) * 4 + j % kElementsOfWord / 2;
-            result[word] |= uint32_t{row[j]} << (j % 2 * 16);
+            const size_t first = (j / kElementsOfWord * width + n / lanes * lanes) * 4;
+            const size_t word = place(0, static_cast<uint32_t>(j % kElementsOfWord / 2));
+            result[first + word] |= uint32_t{row[j]} << (j % 2 * 16);
         }
     }
     return result;

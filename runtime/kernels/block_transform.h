@@ -2,6 +2,8 @@
 // Block-diagonal dense transform of activations: x'[b k + i] = sum_j B[b][i][j] x[b k + j], float accumulation.
 // K = blocks of k, the last one smaller where k does not divide K.
 
+#include "kernels/linear_weights.h"
+
 #include "vk/device.h"
 #include "vk/pipeline_library.h"
 #include "vk/recorder.h"
@@ -30,11 +32,17 @@ class BlockTransform {
 
     void record(vk::Recorder& recorder, const Args& args) const;
 
+    /// The order of words in which it reads blocks with these capabilities.
+    static WeightOrder order(const vk::Device& device, const vk::CapabilitySet& allowed, uint32_t width,
+                             uint32_t block);
+
     /// fp16 bits of the full blocks [width/block, block, block] and of the tail [t, t], t = width % block, in the
     /// order the shader reads: [ceil(block/8)][width] of 8 consecutive j of output b*k+i, zeros past a block's end.
+    /// In the order of words each word of `lanes` neighbouring outputs beside the others'.
     /// Throws Error(InvalidArgument) if a span's size disagrees with width and block.
     static std::vector<uint32_t> layOut(uint32_t width, uint32_t block, std::span<const uint16_t> blocks,
-                                        std::span<const uint16_t> tail);
+                                        std::span<const uint16_t> tail, WeightOrder order = WeightOrder::Lanes,
+                                        uint32_t lanes = 1);
 
   private:
     struct Tile {

@@ -41,30 +41,12 @@ void readRow(const LinearShape& shape, const RowOfStack& source, std::span<uint3
     }
 }
 
-// Where the words of a lane stand in a sequence of units: beside each other, or beside those of the other lanes.
-class LaneWords {
-  public:
-    LaneWords(WeightOrder order, uint32_t lane, uint32_t lanes)
-        : unit_(size_t{lanes} * kWordsOfUnit),
-          first_(order == WeightOrder::Lanes ? size_t{lane} * kWordsOfUnit : lane),
-          step_(order == WeightOrder::Lanes ? 1 : lanes) {}
-    size_t operator()(uint32_t unit, uint32_t word) const { return unit * unit_ + first_ + word * step_; }
-
-  private:
-    size_t unit_, first_, step_;
-};
-
 // Words of codes or parameters for one tile of R rows.
 uint64_t codeWordsOfTile(const LinearShape& shape, uint32_t lanes) {
     return uint64_t{shape.units()} * lanes * kWordsOfUnit;
 }
 uint64_t parameterWordsOfPair(const LinearShape& shape, uint32_t lanes) {
     return uint64_t{shape.groups() + 1} * lanes * 4;
-}
-
-bool readsWords(const vk::Device& device, const vk::CapabilitySet& allowed) {
-    return weightLanes(device) == device.limits().subgroupSize &&
-           allowed.contains({vk::Capability::Subgroup, vk::Capability::Address});
 }
 
 uint32_t checkParts(const LinearShape& shape, std::span<const LinearPart> parts) {
@@ -159,6 +141,11 @@ std::vector<PanelRange> splitPanels(const LinearShape& shape, uint32_t rows, uin
         panels.push_back({static_cast<uint32_t>(begin), static_cast<uint32_t>(std::min<uint64_t>(step, rows - begin))});
     }
     return panels;
+}
+
+bool readsWords(const vk::Device& device, const vk::CapabilitySet& allowed) {
+    return weightLanes(device) == device.limits().subgroupSize &&
+           allowed.contains({vk::Capability::Subgroup, vk::Capability::Address});
 }
 
 WeightOrder integerOrder(const vk::Device& device, const vk::CapabilitySet& allowed, const LinearShape& shape) {

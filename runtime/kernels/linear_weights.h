@@ -47,6 +47,19 @@ uint32_t shaderFormat(WeightFormat format);
 
 enum class WeightOrder { Lanes, Words };  ///< of the words of a unit, see above
 
+/// Where the words of a lane stand in a sequence of units, in words.
+class LaneWords {
+  public:
+    LaneWords(WeightOrder order, uint32_t lane, uint32_t lanes)
+        : unit_(size_t{lanes} * 4),
+          first_(order == WeightOrder::Lanes ? size_t{lane} * 4 : lane),
+          step_(order == WeightOrder::Lanes ? 1 : lanes) {}
+    size_t operator()(uint32_t unit, uint32_t word) const { return unit * unit_ + first_ + word * step_; }
+
+  private:
+    size_t unit_, first_, step_;
+};
+
 /// What the layout depends on, besides the number of rows.
 struct LinearShape {
     WeightFormat format = WeightFormat::Int4;
@@ -98,6 +111,9 @@ struct PanelLimits {
 /// Cuts `rows` rows into panels, as few and as long as the limits allow.
 /// Throws Error(Unsupported) when not even one tile fits.
 std::vector<PanelRange> splitPanels(const LinearShape& shape, uint32_t rows, uint32_t lanes, const PanelLimits& limits);
+
+/// Whether kernels read at addresses that all lanes share.
+bool readsWords(const vk::Device& device, const vk::CapabilitySet& allowed);
 
 /// The order in which IntegerLinear reads weights with these capabilities, and that of FloatLinear and Embedding.
 WeightOrder integerOrder(const vk::Device& device, const vk::CapabilitySet& allowed, const LinearShape& shape);

@@ -22,6 +22,8 @@ constexpr Variant kSiteCodesVariants[] = {
     {"site_codes_subgroup", {vk::Capability::Subgroup}, 1},
     {"site_codes_texel", {vk::Capability::Subgroup, vk::Capability::Texel}, 2},
 };
+constexpr Variant kSiteCodesWords = {
+    "site_codes_address", {vk::Capability::Subgroup, vk::Capability::Texel, vk::Capability::Address}, 0};
 constexpr uint64_t kSharedForReductions = 2048;
 
 uint64_t paddedWidth(const SiteCodesShape& shape) {
@@ -54,7 +56,10 @@ SiteCodes::SiteCodes(vk::Device& device, vk::PipelineLibrary& library, const vk:
                     "the mix of a site does not divide its width of " + std::to_string(shape.width));
     }
     const vk::CapabilitySet usable = laneCapabilities(device, rowCapabilities(allowed, shape_.width | shape_.block));
-    const Variant& variant = choose(kSiteCodesVariants, usable);
+    // Without blocks what the others need of the width holds too.
+    const WeightOrder order =
+        BlockTransform::order(device, allowed, shape_.width, shape_.block == 0 ? shape_.width : shape_.block);
+    const Variant& variant = order == WeightOrder::Words ? kSiteCodesWords : choose(kSiteCodesVariants, usable);
     vk::PipelineSpec spec;
     spec.module = variant.module;
     // Sums run over the lanes in their order: as many as in rms_norm, so that the fused norm is the same.
@@ -72,7 +77,7 @@ SiteCodes::SiteCodes(vk::Device& device, vk::PipelineLibrary& library, const vk:
     spec.pushBytes = sizeof(shaders::SiteCodesPush);
     spec.bindings.assign(4, vk::BindingKind::Storage);
     if (variant.required.contains(vk::Capability::Texel)) {
-        std::fill_n(spec.bindings.begin(), 3, vk::BindingKind::UniformTexel);
+        std::fill_n(spec.bindings.begin(), order == WeightOrder::Words ? 2 : 3, vk::BindingKind::UniformTexel);
     }
     if (subgroup && device.subgroupSizeControl()) spec.requiredSubgroupSize = lanes;
     pipeline_ = &library.get(spec);
@@ -97,6 +102,7 @@ void SiteCodes::record(vk::Recorder& recorder, const Args& args) const {
     const uint32_t most = device_.limits().maxWorkgroupCount[0];
     shaders::SiteCodesPush push{};
     push.epsilon = shape_.epsilon;
+    setAddress(blocks, push.blocksLow, push.blocksHigh);
     push.mixScale = static_cast<float>(1 / std::sqrt(static_cast<double>(shape_.mixOrder)));
     for (uint32_t first = 0; first < args.rows; first += std::min(most, args.rows - first)) {
         push.firstRow = first;

@@ -2,6 +2,8 @@
 
 #include "layers/upload.h"
 
+#include "kernels/variant.h"
+
 namespace vulcat::layers {
 
 TransformSite::TransformSite(const Engine& engine, WeightSink& sink, const format::TensorStore& store,
@@ -18,8 +20,10 @@ TransformSite::TransformSite(const Engine& engine, WeightSink& sink, const forma
         blocksTakeSwiGlu_ = before.source == kernels::SiteSource::SwiGlu &&
                             kernels::BlockTransform::takesSwiGlu(engine.device, engine.allowed, block);
         blocks_.emplace(engine.device, engine.pipelines, engine.allowed, width, block, blocksTakeSwiGlu_);
-        blockWords_ =
-            uploadWords(sink, kernels::BlockTransform::layOut(width, block, transform.blocks, transform.tail));
+        const kernels::WeightOrder order =
+            kernels::BlockTransform::order(engine.device, engine.allowed, width, block);
+        blockWords_ = uploadWords(sink, kernels::BlockTransform::layOut(width, block, transform.blocks, transform.tail,
+                                                                        order, kernels::weightLanes(engine.device)));
     }
     const auto stride = static_cast<uint32_t>(transform.mixStride);
     const auto core = static_cast<uint32_t>(transform.mixCore);

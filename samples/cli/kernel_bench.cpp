@@ -214,7 +214,8 @@ class Bench {
         const vk::BufferView x = activations(arena, uploader, uint64_t{maxRows} * inputs);
         const vk::BufferView y = arena.allocate(uint64_t{maxRows} * inputs * 4);
         const std::vector<uint16_t> full(size_t{inputs / kBlock} * kBlock * kBlock, 0x2c00), tail(size_t{inputs % kBlock} * (inputs % kBlock), 0x2c00);
-        const std::vector<uint32_t> blocks = kernels::BlockTransform::layOut(inputs, kBlock, full, tail);
+        const std::vector<uint32_t> blocks = kernels::BlockTransform::layOut(
+            inputs, kBlock, full, tail, kernels::BlockTransform::order(device_, allowed_, inputs, kBlock), kernels::weightLanes(device_));
         const vk::BufferView blocksView = arena.allocate(blocks.size() * 4);
         uploader.write(blocksView, std::span<const uint32_t>(blocks));
         format::Transform mix;

@@ -61,12 +61,16 @@ struct BlockTransformPush {
     uint firstRow;  ///< at which this dispatch begins
     uint width;
     uint block;
+    // ADDRESS only: device addresses of x and of the blocks
+    uint inputsLow, inputsHigh;
+    uint blocksLow, blocksHigh;
 };
 
 struct SiteCodesPush {
     uint firstRow;   ///< at which this dispatch begins
     float epsilon;   ///< of the norm
     float mixScale;  ///< 1 / sqrt(order) of the Hadamard mix
+    uint blocksLow, blocksHigh;  ///< ADDRESS only: device address of the blocks
 };
 
 // Values of the specialisation constant SOURCE.

@@ -23,4 +23,16 @@ inline std::vector<vk::CapabilitySet> tiers(vk::CapabilitySet device) {
     return sets;
 }
 
+/// The same and, for kernels that have such variants, all of them with ADDRESS.
+inline std::vector<vk::CapabilitySet> wordTiers(vk::CapabilitySet device) {
+    std::vector<vk::CapabilitySet> sets = tiers(device);
+    constexpr vk::CapabilitySet kWords{vk::Capability::Subgroup, vk::Capability::Texel, vk::Capability::Address};
+    if (device.contains(kWords)) {
+        sets.push_back(kWords);
+    } else {
+        MESSAGE("SKIPPED: this device cannot run variants with ", kWords.toString());
+    }
+    return sets;
+}
+
 }  // namespace vulcat::test
