@@ -168,7 +168,12 @@ void main() {
 
     float sums[MOST_ROWS * TILE_N];
     [[unroll]] for (uint i = 0; i < TILE_M * TILE_N; ++i) sums[i] = 0;
-    for (uint first = 0; first < words; first += 4) {
+    for (uint step = 0; step < words; step += 4) {
+#ifdef ADDRESS
+        const uint first = WHOLE_STEPS ? min(step, words - 4) : step;  // see Loops in integer_linear_address.comp
+#else
+        const uint first = step;
+#endif
         loadStep(2 * first);
         [[unroll]] for (uint part = 0; part < 4; ++part) {
             const uint word = min(first + part, words - 1);  // past the end x is zero

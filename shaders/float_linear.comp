@@ -117,6 +117,9 @@ vec4 blockQuad(uint m, uint block, uint quad) { return activations(m, block * 8 
 #endif
 
 void multiplyBlock(uint block) {
+#ifdef ADDRESS
+    block = min(block, push.blocks - 1);  // see Loops in integer_linear_address.comp
+#endif
     loadBlock(block);
     [[unroll]] for (uint part = 0; part < 4; ++part) {
         vec4 low[TILE_N];

@@ -7,6 +7,8 @@
 //           order of words, see kernels/linear_weights.h.
 // Mapping   as there: an invocation owns row `lane` of TILE_N weight tiles and TILE_M rows of x
 // Lanes     word i of a row's block lies in lane i and is prepared there; its two pairs go round by shuffles
+// Loops     llvmpipe walks the rest of a loop's body once more with no lane active, and a scalar load has no mask: so loops end
+//           where they are tested, and no address lies past its buffer even then.
 // Sizes     TILE_M is a specialisation constant: these drivers unroll, and keep arrays in registers
 // Requires  subgroups of LANES = 8 to 64, a power of two
 #version 450
@@ -46,9 +48,9 @@ float results[MOST_ROWS * TILE_N];
 
 #include "lib/address_units.glsl"
 
-void loadRows() {
+void loadRows(uint at) {
     [[unroll]] for (uint m = 0; m < TILE_M; ++m) {
-        const RowBlock words = Row(rowAt[m]).blocks[block];
+        const RowBlock words = Row(rowAt[m]).blocks[at];
         uint word = 0;
         spread(word, words.words[0], 0);
         spread(word, words.words[1], 4);
@@ -79,9 +81,10 @@ void rowOperands(uint m, uint part) {
 }
 
 void multiplyBlock() {
-    loadRows();
+    const uint at = min(block, push.blocks - 1);
+    loadRows(at);
     uvec4 units[TILE_N];
-    [[unroll]] for (uint n = 0; n < TILE_N; ++n) units[n] = unitAt(advance(tileAt[n], block * LANES * 16));
+    [[unroll]] for (uint n = 0; n < TILE_N; ++n) units[n] = unitAt(advance(tileAt[n], at * LANES * 16));
     [[unroll]] for (uint part = 0; part < 2; ++part) {
         [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
             uint operands[OPERANDS];
@@ -135,9 +138,11 @@ void main() {
         if (WHOLE_GROUPS) {
             multiplyRound();
         } else {
-            while (block + UNROLL <= groupEnd) multiplyRound();
-            if (UNROLL > 1) {
-                while (block < groupEnd) multiplyBlock();
+            if (UNROLL > 1 && block + UNROLL <= groupEnd) {
+                do multiplyRound(); while (block + UNROLL <= groupEnd);
+            }
+            if (block < groupEnd) {
+                do multiplyBlock(); while (block < groupEnd);
             }
         }
         finishGroup(group, zeros);

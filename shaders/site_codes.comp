@@ -176,7 +176,8 @@ void transformBlocks() {
         for (uint own = 0; own < OWN; own += 4) {
             const uvec4 n = (own + uvec4(0, 1, 2, 3)) * LANES;
 #ifdef ADDRESS
-            outputs[own / 4] = blockOutputs(first, first + min(n, uvec4(size - LANES)), size);
+            // Also where no lane is active any more: see Loops in integer_linear_address.comp.
+            outputs[own / 4] = blockOutputs(first, min(first + min(n, uvec4(size - LANES)), uvec4(WIDTH - LANES)), size);
 #else
             outputs[own / 4] = blockOutputs(first, first + min(n + lane, uvec4(size - 1)), size);
 #endif
@@ -238,7 +239,7 @@ uint mixEights(uint base) {
         const uint stride = UNIT << bits;
         const float factor = 8u << bits == MIX_ORDER ? push.mixScale : 1.0;
         for (uint p = 0; p < WIDTH / 8; p += LANES) {
-            const uint i = base + butterfly(p, bits, 3);
+            const uint i = base + butterfly(min(p, WIDTH / 8 - LANES), bits, 3);
             float v[8];
             [[unroll]] for (uint e = 0; e < 8; ++e) v[e] = laneValue(i + e * stride);
             [[unroll]] for (uint half_ = 1; half_ < 8; half_ *= 2) {
