@@ -9,7 +9,7 @@ constexpr uint32_t kIntel = 0x8086;
 struct Quirk {
     bool (*applies)(const DeviceInfo&);
     CapabilitySet removes;
-    bool wrong;  ///< true: computes wrongly, gone altogether; false: slow, not used unless asked for
+    bool gone;  ///< true: computes wrongly or is of no use, gone altogether; false: slow, not used unless asked for
     const char* reason;
 };
 
@@ -38,8 +38,9 @@ const Quirk kQuirks[] = {
      "doing without shifts pays only where the driver takes vector shifts apart"},
     {[](const DeviceInfo& info) { return !keepsScalars(info); },
      {Capability::Address},
-     false,
-     "loads lane by lane from addresses pay only where the driver makes one vector load of neighbouring scalar loads"},
+     true,
+     "loads lane by lane from addresses pay only where the driver makes one vector load of neighbouring scalar loads; older "
+     "llvmpipe compiles them for minutes"},
 };
 
 }  // namespace
@@ -48,7 +49,7 @@ void applyQuirks(DeviceInfo& info) {
     for (const Quirk& quirk : kQuirks) {
         if (!quirk.applies(info) || (info.available & quirk.removes).empty()) continue;
         info.capabilities = info.capabilities - quirk.removes;
-        if (quirk.wrong) info.available = info.available - quirk.removes;
+        if (quirk.gone) info.available = info.available - quirk.removes;
         info.quirks.push_back("without " + quirk.removes.toString() + ": " + quirk.reason);
     }
 }
