@@ -14,7 +14,7 @@
 // SwiGLU    each input of a block is computed by its `perBlock` workgroups, which costs less than writing it and
 //           reading it again.
 // Tiles     TILE_M is a define: SwiftShader unrolls no loop whose bound is a specialisation constant, and arrays over
-//           it would lie in memory. Of TILE_N, 4, narrow blocks use OWN.
+//           it would lie in memory. Of TILE_N narrow blocks use OWN.
 // Rounding  float32 products and sums, j ascending; fp16 widened exactly.
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -35,15 +35,16 @@ layout(constant_id = 1) const uint OWN = 4;
 layout(constant_id = 2) const bool WIDE = true;  // K and k are multiples of 4
 layout(constant_id = 3) const uint SOURCE = kSourceRows;
 #ifdef ADDRESS
-layout(constant_id = 4) const uint TILE_M = 1;             // 1 or 8
+layout(constant_id = 4) const uint TILE_M = 1;           // 1, 4 or 8
 layout(constant_id = 5) const bool WHOLE_STEPS = false;  // 32 divides all blocks
 #define MOST_ROWS 8
+const uint TILE_N = 8;
 #define MULTIPLY_ADD(a, b, sum) fma(a, b, sum)
 #else
 #define MOST_ROWS TILE_M
+const uint TILE_N = 4;
 #define MULTIPLY_ADD(a, b, sum) ((sum) + (a) * (b))
 #endif
-const uint TILE_N = 4;
 const uint LANES = gl_WorkGroupSize.x;
 layout(push_constant) uniform Push { BlockTransformPush push; };
 

@@ -172,11 +172,11 @@ void transformBlocks() {
             }
         }
 #else
+        // ADDRESS: within the row also where no lane is active, see Loops in integer_linear_address.comp.
         vec4 outputs[(OWN + 3) / 4 + 1];
         for (uint own = 0; own < OWN; own += 4) {
             const uvec4 n = (own + uvec4(0, 1, 2, 3)) * LANES;
 #ifdef ADDRESS
-            // Also where no lane is active any more: see Loops in integer_linear_address.comp.
             outputs[own / 4] = blockOutputs(first, min(first + min(n, uvec4(size - LANES)), uvec4(WIDTH - LANES)), size);
 #else
             outputs[own / 4] = blockOutputs(first, first + min(n + lane, uvec4(size - 1)), size);
@@ -236,10 +236,12 @@ const bool NEIGHBOURS = UNIT % LANES == 0 && WIDTH / 8 % LANES == 0;
 uint mixEights(uint base) {
     uint bits = 0;
     for (; NEIGHBOURS && 8u << bits <= MIX_ORDER; bits += 3) {
-        const uint stride = UNIT << bits;
+        // Both limits hold by themselves but where no lane is active, see Loops in integer_linear_address.comp.
+        const uint stride = min(UNIT << bits, WIDTH / 8);
+        const uint last = WIDTH - LANES - 7 * stride;
         const float factor = 8u << bits == MIX_ORDER ? push.mixScale : 1.0;
         for (uint p = 0; p < WIDTH / 8; p += LANES) {
-            const uint i = base + butterfly(min(p, WIDTH / 8 - LANES), bits, 3);
+            const uint i = base + min(butterfly(p, bits, 3), last);
             float v[8];
             [[unroll]] for (uint e = 0; e < 8; ++e) v[e] = laneValue(i + e * stride);
             [[unroll]] for (uint half_ = 1; half_ < 8; half_ *= 2) {

@@ -36,7 +36,8 @@ const char* constantName(std::string_view extension) {
     for (const char* name : {VK_KHR_8BIT_STORAGE_EXTENSION_NAME, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME,
                              VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME,
                              VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME, VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME,
-                             VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME, "VK_KHR_portability_subset"}) {
+                             VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME,
+                             "VK_KHR_portability_subset"}) {
         if (extension == name) return name;
     }
     throw Error(Result::Failure, "no constant for the extension " + std::string(extension));

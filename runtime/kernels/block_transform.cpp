@@ -39,7 +39,8 @@ BlockTransform::BlockTransform(vk::Device& device, vk::PipelineLibrary& library,
     swiGlu_ = swiGlu;
     const auto tile = [&](uint32_t rows) {
         // No wider than a block: outputs of different blocks read different inputs.
-        const auto columns = static_cast<uint32_t>(std::clamp<uint64_t>(divideUp(block_, lanes_), 1, 4));
+        const uint64_t most = words && swiGlu ? 8 : 4;  // what a SwiGLU costs is shared by more outputs
+        const auto columns = static_cast<uint32_t>(std::clamp<uint64_t>(divideUp(block_, lanes_), 1, most));
         const std::string module = variant.module + (words ? "" : "_m" + std::to_string(rows));
         vk::PipelineSpec spec;
         spec.module = module;
@@ -55,7 +56,7 @@ BlockTransform::BlockTransform(vk::Device& device, vk::PipelineLibrary& library,
         return Tile{&library.get(spec), rows, columns};
     };
     one_ = tile(1);
-    many_ = tile(words ? 8 : 4);
+    many_ = tile(words && !swiGlu ? 8 : 4);
 }
 
 void BlockTransform::record(vk::Recorder& recorder, const Args& args) const {

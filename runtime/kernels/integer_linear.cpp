@@ -52,11 +52,12 @@ struct TileHeight {
     double cost = 1;
 };
 
-// Measured on llvmpipe, and for QUADS on SwiftShader. BASE and SUBGROUP have no registers for tiles of 8.
+// Measured on llvmpipe, for ADDRESS on that of Mesa 26, and for QUADS on SwiftShader. BASE and SUBGROUP have no registers
+// for tiles of 8.
 std::span<const TileHeight> tileHeights(const Variant& variant) {
     static constexpr TileHeight kUsual[] = {{1, 0.96}, {4, 1.68}, {8, 2.64}};
     static constexpr TileHeight kQuads[] = {{1, 1}, {8, 6}};
-    static constexpr TileHeight kAddress[] = {{1, 1}, {4, 2.1}, {8, 3.8}};
+    static constexpr TileHeight kAddress[] = {{1, 1}, {4, 2.5}, {8, 4.3}};
     if (variant.required.contains(vk::Capability::Quads)) return kQuads;
     if (variant.required.contains(vk::Capability::Address)) return kAddress;
     const bool tall =
