@@ -47,6 +47,20 @@ TEST_CASE("bytes of any size arrive and come back, mapped or staged") {
     }
 }
 
+TEST_CASE("views know where shaders find them, exactly where ADDRESS is enabled") {
+    for (const bool allowed : {true, false}) {
+        vk::DeviceOptions options;
+        if (!allowed) options.allowed = vk::CapabilitySet::all() - vk::CapabilitySet{vk::Capability::Address};
+        GpuFixture gpu(options);
+        vk::Arena arena(gpu.device(), vk::MemoryIntent::Device, 64 << 10);
+        const vk::BufferView first = arena.allocate(100), second = arena.allocate(100);
+        CHECK((first.address != 0) == gpu.device().enabled().contains(vk::Capability::Address));
+        CHECK(second.address - first.address == (first.address != 0 ? second.offset - first.offset : 0));
+        CHECK(first.part(16, 16).address == (first.address != 0 ? first.address + 16 : 0));
+        if (!allowed) CHECK(first.address == 0);
+    }
+}
+
 TEST_CASE("the same bytes uploaded twice hold the later ones") {
     GpuFixture gpu({.mapDeviceMemory = false});
     const vk::Buffer buffer(gpu.device(), 300, vk::MemoryIntent::Device);

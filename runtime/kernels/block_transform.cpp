@@ -18,9 +18,8 @@ constexpr Variant kBlockTransformVariants[] = {
     {"block_transform_subgroup", {vk::Capability::Subgroup}, 1},
     {"block_transform_texel", {vk::Capability::Subgroup, vk::Capability::Texel}, 2},
 };
-constexpr Variant kBlockTransformWords[] = {
-    {"block_transform_address", {vk::Capability::Subgroup, vk::Capability::Address}, 0},
-};
+constexpr Variant kBlockTransformWords = {
+    "block_transform_address", {vk::Capability::Subgroup, vk::Capability::Address}, 0};
 constexpr uint32_t kElementsOfWord = 8;
 constexpr uint32_t kStep = 32;  // inputs that are read at once
 
@@ -33,7 +32,7 @@ BlockTransform::BlockTransform(vk::Device& device, vk::PipelineLibrary& library,
         throw Error(Result::InvalidArgument, "a block transform needs a width and a block size");
     const bool words = order(device, allowed, width_, block_) == WeightOrder::Words;
     const Variant& variant =
-        words ? kBlockTransformWords[0]
+        words ? kBlockTransformWords
               : choose(kBlockTransformVariants, rowCapabilities(laneCapabilities(device, allowed), width_ | block_));
     const bool subgroup = variant.required.contains(vk::Capability::Subgroup);
     swiGlu_ = swiGlu;
