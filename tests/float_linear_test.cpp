@@ -2,6 +2,7 @@
 // To add a shape, add a line to kAwkward.
 
 #include "kernels/float_linear.h"
+#include "kernels/variant.h"
 
 #include "format/half.h"
 #include "format/packing.h"
@@ -16,6 +17,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 using namespace vulcat;
 using kernels::WeightFormat;
@@ -40,7 +42,11 @@ constexpr LinearShape kAwkward[] = {
     {3, 40, 172, WeightFormat::Int4, 64, true, false},  {5, 7, 100, WeightFormat::Int4, 32, false, true},
     {17, 33, 172, WeightFormat::Int4, 0, true, false},  {33, 90, 96, WeightFormat::Int4, 64, false, false},
     {1, 33, 172, WeightFormat::Int8, 0, true, false},   {9, 70, 640, WeightFormat::Int8, 128, false, true},
-    {4, 17, 47, WeightFormat::Int8, 32, true, true},
+    {4, 17, 47, WeightFormat::Int8, 32, true, true},    {1, 37, 1000, WeightFormat::Int4, 32, true, true},
+    {1, 70, 1100, WeightFormat::Int4, 64, false, true}, {1, 129, 1024, WeightFormat::Int4, 128, true, false},
+    {2, 50, 2047, WeightFormat::Int4, 0, true, true},   {1, 40, 1999, WeightFormat::Int8, 128, true, true},
+    {1, 66, 517, WeightFormat::BF16, 0, true, true},    {1, 33, 1024, WeightFormat::F16, 0, false, false},
+    {1, 41, 330, WeightFormat::F32, 0, true, true},     {3, 34, 700, WeightFormat::BF16, 0, true, false},
 };
 
 // A matrix as LinearWeights takes it, and its values.
@@ -118,6 +124,18 @@ std::vector<Expected> reference(const LinearShape& shape, const Matrix& matrix, 
     return expected;
 }
 
+/// The device's own choice and, where it has no capabilities and there are few rows, workgroups that share K. Those for
+/// which K is too short are passed over.
+std::vector<std::vector<kernels::LinearTile>> tilesToTry(test::GpuFixture& gpu, const vk::CapabilitySet& allowed,
+                                                         const kernels::LinearSize& size, uint32_t rows) {
+    std::vector<std::vector<kernels::LinearTile>> tries{{}};
+    if (!allowed.empty() || rows > 3) return tries;
+    tries.push_back({kernels::FloatLinear::gpuTile(gpu.device(), size)});
+    constexpr std::pair<uint32_t, uint32_t> kShared[] = {{1, 1}, {1, 3}, {2, 8}, {3, 2}};
+    for (const auto& [tiles, splits] : kShared) tries.push_back({{"float_gemv", 1, 1, tiles, splits}});
+    return tries;
+}
+
 void check(test::GpuFixture& gpu, const LinearShape& shape, uint32_t parts, test::Rng& rng, size_t leastPanels = 1) {
     const bool integer = shape.format == WeightFormat::Int4 || shape.format == WeightFormat::Int8;
     Matrix matrix = integer ? codeMatrix(shape, rng) : floatMatrix(shape, rng);
@@ -149,14 +167,19 @@ void check(test::GpuFixture& gpu, const LinearShape& shape, uint32_t parts, test
                                              kernels::floatOrder(gpu.device(), allowed, linear));
         uploader.finish();
         CHECK(weights.panels().size() >= leastPanels);
-        const kernels::FloatLinear kernel(gpu.device(), gpu.pipelines(), allowed, linear, 64);
-        const auto y = shape.accumulate ? gpu.upload(before) : gpu.output<float>(before.size());
-        gpu.run([&](vk::Recorder& recorder) {
-            kernel.record(recorder, {input, weights, y, shape.rows, shape.accumulate});
-        });
-        const std::string difference = test::compare(gpu.readBack<float>(y), expected);
-        CHECK_MESSAGE(difference == "", "M ", shape.rows, " N ", shape.outputs, " K ", shape.inputs, " format ",
-                      static_cast<int>(shape.format), " G ", shape.groupSize, " with ", kernel.module());
+        const kernels::LinearSize size{linear, shape.outputs};
+        for (const std::vector<kernels::LinearTile>& tuned : tilesToTry(gpu, allowed, size, shape.rows)) {
+            const kernels::FloatLinear kernel(gpu.device(), gpu.pipelines(), allowed, size, 64, tuned);
+            const auto y = shape.accumulate ? gpu.upload(before) : gpu.output<float>(before.size());
+            gpu.run([&](vk::Recorder& recorder) {
+                kernel.record(recorder, {input, weights, y, shape.rows, shape.accumulate});
+            });
+            const kernels::LinearTile& tile = kernel.tile(shape.rows);
+            const std::string difference = test::compare(gpu.readBack<float>(y), expected);
+            CHECK_MESSAGE(difference == "", "M ", shape.rows, " N ", shape.outputs, " K ", shape.inputs, " format ",
+                          static_cast<int>(shape.format), " G ", shape.groupSize, " with ", tile.module, ", ", tile.tiles,
+                          " tiles, ", tile.splits, " splits");
+        }
     }
     gpu.clear();
 }
@@ -195,6 +218,35 @@ TEST_CASE("a matrix above the storage range is split and gives the same") {
     check(gpu, {1, 900, 172, WeightFormat::Int4, 64, true, true}, 1, rng, 2);
 }
 
+TEST_CASE("what a GPU takes for one row keeps it busy and runs on any device") {
+    test::GpuFixture gpu;
+    for (const WeightFormat format : {WeightFormat::Int4, WeightFormat::BF16, WeightFormat::F32}) {
+        for (const uint32_t outputs : {100u, 4096u, 14336u, 128256u}) {
+            const kernels::LinearSize size{{format, 4096, 0}, outputs};
+            const kernels::LinearTile tile = kernels::FloatLinear::gpuTile(gpu.device(), size);
+            const kernels::FloatLinear kernel(gpu.device(), gpu.pipelines(), {}, size, 1, {&tile, 1});
+            CHECK(kernel.tile(1) == tile);
+            const uint32_t lanes = kernels::weightLanes(gpu.device());
+            CHECK((tile.splits * (outputs / (lanes * tile.tiles)) >= 8 * 128 || tile.splits == 16));
+        }
+    }
+}
+
+TEST_CASE("tiles that are not possible here are passed over") {
+    test::GpuFixture gpu;
+    const kernels::LinearSize size{{WeightFormat::Int4, 256, 0}, 64};
+    const kernels::LinearTile impossible[] = {{"float_gemv", 1, 1, 1, 3},         {"float_gemv", 1, 1, 1, 0},
+                                              {"float_gemv", 1, 1, 5, 1},         {"float_gemv", 2, 1, 1, 1},
+                                              {"float_linear", 1, 1, 4, 1},       {"float_linear_codes", 3, 1, 4, 1},
+                                              {"float_linear_codes", 4, 1, 3, 1}, {"no such module", 1, 1, 4, 1}};
+    const kernels::FloatLinear kernel(gpu.device(), gpu.pipelines(), {}, size, 64, impossible);
+    CHECK(kernel.tile(64).module == "float_linear_codes");
+    const kernels::LinearTile possible[] = {{"float_linear_codes", 8, 1, 2, 1}, {"float_gemv", 1, 1, 4, 2}};
+    const kernels::FloatLinear tuned(gpu.device(), gpu.pipelines(), {}, size, 64, possible);
+    CHECK(tuned.tile(1) == possible[0]);  // by these costs
+    CHECK(tuned.tile(64) == possible[0]);
+}
+
 TEST_CASE("arguments that disagree with the plan are refused") {
     test::GpuFixture gpu;
     vk::Arena arena(gpu.device(), vk::MemoryIntent::Device, 1 << 16);
@@ -205,12 +257,14 @@ TEST_CASE("arguments that disagree with the plan are refused") {
     const kernels::LinearWeights weights(gpu.device(), arena, uploader, gpu.capabilities(), shape, {&part, 1},
                                          kernels::floatOrder(gpu.device(), gpu.capabilities(), shape));
     uploader.finish();
-    const kernels::FloatLinear other(gpu.device(), gpu.pipelines(), gpu.capabilities(), {WeightFormat::F32, 12, 0}, 4);
-    const kernels::FloatLinear kernel(gpu.device(), gpu.pipelines(), gpu.capabilities(), shape, 4);
+    const kernels::FloatLinear other(gpu.device(), gpu.pipelines(), gpu.capabilities(), {{WeightFormat::F32, 12, 0}, 8}, 4);
+    const kernels::FloatLinear wider(gpu.device(), gpu.pipelines(), gpu.capabilities(), {shape, 9}, 4);
+    const kernels::FloatLinear kernel(gpu.device(), gpu.pipelines(), gpu.capabilities(), {shape, 8}, 4);
     const auto x = gpu.upload(values);
     const auto y = gpu.output<float>(64);
     gpu.run([&](vk::Recorder& recorder) {
         CHECK_THROWS_AS(other.record(recorder, {x, weights, y, 1, false}), Error);
+        CHECK_THROWS_AS(wider.record(recorder, {x, weights, y, 1, false}), Error);
         CHECK_THROWS_AS(kernel.record(recorder, {x, weights, y, 5, false}), Error);
         CHECK_THROWS_AS(kernel.record(recorder, {x, weights, y, 0, false}), Error);
     });

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 namespace vulcat::kernels {
 namespace {
@@ -37,77 +38,170 @@ std::span<const Variant> variantsOf(const LinearShape& shape, WeightOrder order)
 }
 
 constexpr uint32_t kInputsOfBlock = 32;
-// A single-row tile reads the weights once a row, a many-row tile computes all its rows whether they exist or not.
+// A single-row tile reads the weights once a row, a many-row tile computes all its rows whether they exist or not: by
+// these costs it pays from three rows on.
 constexpr uint32_t kFewFloatRows = 2;
+constexpr double kCostOfMany = 2.4;
+constexpr uint32_t kTilesOfFloatGroup = 4;
+
+constexpr std::string_view kGemv = "float_gemv";  // see shaders/float_gemv.comp
+constexpr uint32_t kMostTilesOfGemv = 4;
+constexpr uint32_t kMostGemvSplits = 16;
+constexpr uint32_t kMultiprocessors = 128;     // of a large GPU
+constexpr uint32_t kSubgroupsToKeepBusy = 16;  // each of them
+constexpr uint32_t kManyWorkgroups = 4 * kMultiprocessors;
+constexpr uint32_t kRoundOfCodes = 4;  // blocks: a scale group of any size divides it
+constexpr uint32_t kUnitsOfRound = 8;  // 16-byte loads of an invocation, of float weights
+
+uint32_t floatBlocks(const LinearShape& shape) {
+    return shape.paddedInputs() / kInputsOfBlock;
+}
+uint32_t floatGroupBlocks(const LinearShape& shape) {
+    return shape.groupSize == 0 ? floatBlocks(shape) : shape.groupSize / kInputsOfBlock;
+}
+
+/// Blocks of K whose weights an invocation of float_gemv loads at once.
+uint32_t roundOf(const LinearShape& shape, uint32_t tiles) {
+    const uint32_t unitsOfBlock = shape.units() / floatBlocks(shape);
+    return shape.isInteger() ? kRoundOfCodes : std::max(kUnitsOfRound / (unitsOfBlock * tiles), 1u);
+}
+
+/// What of `allowed` the linears of this device can use.
+vk::CapabilitySet usableForFloats(const vk::Device& device, const vk::CapabilitySet& allowed,
+                                  const LinearShape& shape) {
+    return rowCapabilities(laneCapabilities(device, allowed), shape.inputs);
+}
+
+/// Teams of a workgroup of float_gemv at most: each has a round to do.
+uint32_t mostSplits(const vk::Device& device, const LinearShape& shape, uint32_t tiles) {
+    const vk::Limits& limits = device.limits();
+    const uint32_t lanes = weightLanes(device);
+    const uint64_t rounds = divideUp(floatBlocks(shape), roundOf(shape, tiles));
+    return static_cast<uint32_t>(
+        std::min<uint64_t>({rounds, std::min(limits.maxWorkgroupInvocations, limits.maxWorkgroupSize[0]) / lanes,
+                            limits.maxSharedBytes / (tiles * lanes * sizeof(float))}));
+}
 
 }  // namespace
 
 FloatLinear::FloatLinear(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
-                         const LinearShape& shape, uint32_t maxRows)
-    : device_(device), shape_(shape), order_(floatOrder(device, allowed, shape)), maxRows_(maxRows) {
-    const uint32_t lanes = weightLanes(device);
-    const vk::CapabilitySet usable = rowCapabilities(laneCapabilities(device, allowed), shape.inputs);
-    const Variant& variant = choose(variantsOf(shape, order_), usable);
-    const bool subgroup = variant.required.contains(vk::Capability::Subgroup);
-    module_ = variant.module;
-    texel_ = variant.required.contains(vk::Capability::Texel);
+                         const LinearSize& size, uint32_t maxRows, std::span<const LinearTile> tuned)
+    : device_(device), size_(size), order_(floatOrder(device, allowed, size.shape)), maxRows_(maxRows) {
+    const vk::CapabilitySet usable = usableForFloats(device, allowed, size.shape);
+    for (const LinearTile& tile : tuned) addTile(library, usable, tile);
+    if (!tiles_.empty()) return;
+    const Variant& variant = choose(variantsOf(size.shape, order_), usable);
+    const bool shares = order_ == WeightOrder::Lanes && device.info().type != vk::DeviceType::Cpu;
+    addTile(library, usable, shares ? gpuTile(device, size) : LinearTile{variant.module, 1, 1, kTilesOfFloatGroup});
+    if (maxRows <= kFewFloatRows) return;
+    const bool tall = variant.required.contains(vk::Capability::Subgroup) && weightLanes(device) > 4;
+    addTile(library, usable, {variant.module, tall ? 8u : 4u, kCostOfMany, kTilesOfFloatGroup});
+}
 
-    const auto tile = [&](uint32_t rows, uint32_t tiles) {
+LinearTile FloatLinear::gpuTile(const vk::Device& device, const LinearSize& size) {
+    const uint64_t weightTiles = divideUp(size.outputs, weightLanes(device));
+    LinearTile tile{std::string(kGemv), 1, 1};
+    // Of two tiles where there are workgroups enough: those read x half as often.
+    tile.tiles = weightTiles / 2 >= kManyWorkgroups ? 2 : 1;
+    const uint64_t wanted = divideUp(kMultiprocessors * kSubgroupsToKeepBusy, divideUp(weightTiles, tile.tiles));
+    const uint64_t most = mostSplits(device, size.shape, tile.tiles);
+    tile.splits = static_cast<uint32_t>(std::min({wanted, most, uint64_t{kMostGemvSplits}}));
+    return tile;
+}
+
+void FloatLinear::addTile(vk::PipelineLibrary& library, const vk::CapabilitySet& usable, const LinearTile& shape) {
+    if (shape.module == kGemv) return addGemv(library, shape);
+    const bool known =
+        (shape.rows == 1 || shape.rows == 4 || shape.rows == 8) && (shape.tiles == 2 || shape.tiles == 4);
+    for (const Variant& variant : variantsOf(size_.shape, order_)) {
+        if (!known || shape.module != variant.module || !usable.contains(variant.required)) continue;
+        Tile tile{shape};
+        tile.texel = variant.required.contains(vk::Capability::Texel);
+        const uint32_t lanes = weightLanes(device_), inputs = size_.shape.inputs;
         vk::PipelineSpec spec;
         spec.module = variant.module;
-        spec.constants = {lanes, rows, tiles, shaderFormat(shape.format), shape.inputs % 4 == 0};
-        if (order_ == WeightOrder::Words) spec.constants.push_back(shape.inputs % kInputsOfBlock == 0);
+        spec.constants = {lanes, shape.rows, shape.tiles, shaderFormat(size_.shape.format), inputs % 4 == 0};
+        if (order_ == WeightOrder::Words) spec.constants.push_back(inputs % kInputsOfBlock == 0);
         spec.pushBytes = sizeof(shaders::FloatLinearPush);
         spec.bindings.assign(4, vk::BindingKind::Storage);
-        if (texel_) std::fill_n(spec.bindings.begin(), 2, vk::BindingKind::UniformTexel);
-        if (subgroup && device.subgroupSizeControl()) spec.requiredSubgroupSize = lanes;
-        return Tile{&library.get(spec), rows, tiles};
+        if (tile.texel) std::fill_n(spec.bindings.begin(), 2, vk::BindingKind::UniformTexel);
+        const bool subgroup = variant.required.contains(vk::Capability::Subgroup);
+        if (subgroup && device_.subgroupSizeControl()) spec.requiredSubgroupSize = lanes;
+        tile.pipeline = &library.get(spec);
+        tiles_.push_back(std::move(tile));
+    }
+}
+
+void FloatLinear::addGemv(vk::PipelineLibrary& library, const LinearTile& shape) {
+    const LinearShape& weights = size_.shape;
+    const bool runs = order_ == WeightOrder::Lanes && shape.rows == 1 && shape.tiles > 0 &&
+                      shape.tiles <= kMostTilesOfGemv && shape.splits > 0 &&
+                      shape.splits <= mostSplits(device_, weights, shape.tiles);
+    if (!runs) return;
+    const uint32_t round = roundOf(weights, shape.tiles);
+    vk::PipelineSpec spec;
+    spec.module = kGemv;
+    spec.constants = {weightLanes(device_) * shape.splits,
+                      shape.splits,
+                      shape.tiles,
+                      round,
+                      weights.groups() > 1 ? floatGroupBlocks(weights) : 0,
+                      shaderFormat(weights.format),
+                      weights.inputs % 4 == 0,
+                      weights.inputs % (kInputsOfBlock * round) == 0};
+    spec.pushBytes = sizeof(shaders::FloatLinearPush);
+    spec.bindings.assign(4, vk::BindingKind::Storage);
+    tiles_.push_back({shape, &library.get(spec), false});
+}
+
+const FloatLinear::Tile& FloatLinear::tileFor(uint32_t rows) const {
+    const auto cost = [rows](const Tile& tile) {
+        return static_cast<double>(divideUp(rows, tile.shape.rows)) * tile.shape.cost;
     };
-    few_ = tile(1, 4);
-    if (maxRows > kFewFloatRows) many_ = tile(subgroup && lanes > 4 ? 8 : 4, 4);
+    return *std::min_element(tiles_.begin(), tiles_.end(),
+                             [&](const Tile& a, const Tile& b) { return cost(a) < cost(b); });
 }
 
 void FloatLinear::record(vk::Recorder& recorder, const Args& args) const {
     const LinearWeights& weights = args.weights;
-    if (!(weights.shape() == shape_) || weights.order() != order_) {
-        throw Error(Result::InvalidArgument, "weights must have the shape and order their plan was made for");
+    if (!(weights.shape() == size_.shape) || weights.outputs() != size_.outputs || weights.order() != order_) {
+        throw Error(Result::InvalidArgument, "weights must have the size and order their plan was made for");
     }
     if (args.rows == 0 || args.rows > maxRows_) {
         throw Error(Result::InvalidArgument, "cannot multiply " + std::to_string(args.rows) + " rows with a plan for " +
                                                  std::to_string(maxRows_));
     }
-    if (texel_ && !weights.panels().front().codesTexel) {
+    const Tile& tile = tileFor(args.rows);
+    if (tile.texel && !weights.panels().front().codesTexel) {
         throw Error(Result::InvalidArgument, "weights must be made with the capabilities of their plan");
     }
-    const Tile& tile = args.rows <= kFewFloatRows ? few_ : many_;
-    const vk::BufferView x = floatRows(args.x, args.rows, shape_.inputs);
+    const vk::BufferView x = floatRows(args.x, args.rows, size_.shape.inputs);
     const vk::BufferView y = floatRows(args.y, args.rows, weights.outputs());
     const vk::Binding out = args.accumulate ? vk::readWrite(y) : vk::write(y);
-    const uint64_t rowsOfDispatch = uint64_t{device_.limits().maxWorkgroupCount[1]} * tile.rows;
-    const uint32_t blocks = shape_.paddedInputs() / kInputsOfBlock;
+    const uint64_t rowsOfDispatch = uint64_t{device_.limits().maxWorkgroupCount[1]} * tile.shape.rows;
 
     for (const WeightPanel& panel : weights.panels()) {
-        const vk::Binding codes = texel_ ? vk::read(*panel.codesTexel) : vk::read(panel.codes);
+        const vk::Binding codes = tile.texel ? vk::read(*panel.codesTexel) : vk::read(panel.codes);
         for (uint64_t first = 0; first < args.rows; first += rowsOfDispatch) {
             shaders::FloatLinearPush push{};
             push.rows = args.rows;
             push.firstRow = static_cast<uint32_t>(first);
-            push.inputs = shape_.inputs;
+            push.inputs = size_.shape.inputs;
             push.outputs = weights.outputs();
             push.firstOutput = panel.rowBegin;
             push.panelRows = panel.rowCount;
-            push.blocks = blocks;
-            push.groupBlocks = shape_.groupSize == 0 ? blocks : shape_.groupSize / kInputsOfBlock;
-            push.groups = shape_.groups();
+            push.blocks = floatBlocks(size_.shape);
+            push.groupBlocks = floatGroupBlocks(size_.shape);
+            push.groups = size_.shape.groups();
             push.accumulate = args.accumulate ? 1 : 0;
             setAddress(x, push.inputsLow, push.inputsHigh);
             setAddress(panel.codes, push.weightsLow, push.weightsHigh);
             setAddress(panel.parameters, push.parametersLow, push.parametersHigh);
             const uint64_t rows = std::min(rowsOfDispatch, args.rows - first);
             recorder.dispatch(*tile.pipeline, {vk::read(x), codes, vk::read(panel.parameters), out}, push,
-                              {static_cast<uint32_t>(divideUp(panel.tiles, tile.tiles)),
-                               static_cast<uint32_t>(divideUp(rows, tile.rows)), 1},
-                              tile.rows == 1 ? "float_gemv" : "float_gemm");
+                              {static_cast<uint32_t>(divideUp(panel.tiles, tile.shape.tiles)),
+                               static_cast<uint32_t>(divideUp(rows, tile.shape.rows)), 1},
+                              tile.shape.rows == 1 ? "float_gemv" : "float_gemm");
         }
     }
 }

@@ -13,11 +13,13 @@
 
 namespace vulcat::kernels {
 
-/// A shader of an integer linear and how high its tiles are.
+/// A shader of a linear and what its workgroups compute.
 struct LinearTile {
-    std::string module;  ///< name in the shader table without its height
-    uint32_t rows = 0;   ///< rows of x a workgroup computes
-    double cost = 1;     ///< of one pass of so many rows over the layer; only costs of one layer compare
+    std::string module;   ///< name in the shader table without its height
+    uint32_t rows = 0;    ///< rows of x a workgroup computes
+    double cost = 1;      ///< of one pass of so many rows over the layer; only costs of one layer compare
+    uint32_t tiles = 0;   ///< float linears: weight tiles a workgroup computes
+    uint32_t splits = 1;  ///< float linears: teams of a workgroup that share K
 
     bool operator==(const LinearTile&) const = default;
 };

@@ -6,13 +6,13 @@ Linear::Linear(const Engine& engine, WeightSink& sink, const LinearSource& sourc
     : weights_(engine.device, sink.arena, sink.uploader, engine.allowed, source.shape(), source.parts(),
                quantisedInput ? kernels::integerOrder(engine.device, engine.allowed, source.shape())
                               : kernels::floatOrder(engine.device, engine.allowed, source.shape())) {
+    const kernels::LinearSize size{source.shape(), weights_.outputs()};
     if (quantisedInput) {
-        const kernels::LinearSize size{source.shape(), weights_.outputs()};
         const auto tuned =
             engine.tuning != nullptr ? engine.tuning->tilesOf(size) : std::span<const kernels::LinearTile>();
         integerKernel_.emplace(engine.device, engine.pipelines, engine.allowed, source.shape(), kMaxRows, tuned);
     } else {
-        floatKernel_.emplace(engine.device, engine.pipelines, engine.allowed, source.shape(), kMaxRows);
+        floatKernel_.emplace(engine.device, engine.pipelines, engine.allowed, size, kMaxRows);
     }
 }
 

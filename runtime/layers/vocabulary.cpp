@@ -38,7 +38,8 @@ Logits::Logits(const Engine& engine, WeightSink& sink, const format::TensorStore
       ownWeights_(config.tieWordEmbeddings ? std::nullopt
                                            : std::optional(load(engine, sink, store, config, format::kHeadName))),
       head_(engine.device, engine.pipelines, engine.allowed,
-            ownWeights_ ? ownWeights_->shape() : embedding.table().shape(), kMaxRows) {}
+            {ownWeights_ ? ownWeights_->shape() : embedding.table().shape(), static_cast<uint32_t>(config.vocabSize)},
+            kMaxRows) {}
 
 void Logits::record(vk::Recorder& recorder, const Embedding& embedding, const vk::BufferView& x,
                     const vk::BufferView& normed, const vk::BufferView& logits, uint32_t rows) const {

@@ -181,7 +181,7 @@ class Bench {
                 const Timing t = watch_.time([&](vk::Recorder& r) { kernel.record(r, {*quantised, weights, y, rows}); });
                 addLinear(shape, name, std::string(kernel.module()), rows, weights.sizeBytes(), t);
             } else {
-                const kernels::FloatLinear kernel(device_, library_, allowed_, linearShape, rows);
+                const kernels::FloatLinear kernel(device_, library_, allowed_, {linearShape, shape.outputs}, rows);
                 const Timing t = watch_.time([&](vk::Recorder& r) { kernel.record(r, {x, weights, y, rows}); });
                 addLinear(shape, name, std::string(kernel.module()), rows, weights.sizeBytes(), t);
             }
