@@ -36,3 +36,4 @@ vulcat_shader(site_codes_texel FILE site_codes.comp DEFINES SUBGROUP TEXEL REQUI
 vulcat_shader(site_codes_address FILE site_codes.comp DEFINES SUBGROUP TEXEL ADDRESS REQUIRES SUBGROUP TEXEL ADDRESS)
 vulcat_shader(top_logits FILE top_logits.comp)
 vulcat_shader(peak FILE peak.comp)
+vulcat_shader(copy FILE copy.comp)

@@ -2,21 +2,19 @@
 vulcat_shader(quantise_rows FILE quantise_rows.comp)
 vulcat_shader(quantise_rows_texel FILE quantise_rows.comp DEFINES TEXEL REQUIRES TEXEL)
 
-# Modules <name>_m<rows of a tile>: 1 for one token, 4 for a few, 8 where registers suffice. The tile is a define because
-# SwiftShader unrolls no loop whose bound is a specialisation constant; with TEXEL, which it lacks, one module has them all.
-foreach(rows 1 4 8)
+# Modules <name>_m<rows of a tile>: 1 for one token, 4 or 8 for more. The tile is a define because
+# SwiftShader unrolls no loop whose bound is a specialisation constant; where it does not run, one module has them all.
+foreach(rows 1 4)
   foreach(bits 4 8)
     set(tile FILE integer_linear.comp DEFINES WEIGHT_BITS=${bits} TILE_M=${rows} TILE_N=4)
-    if(rows LESS 8)
-      vulcat_shader(integer_linear_w${bits}_m${rows} ${tile})
-      vulcat_shader(integer_linear_w${bits}_subgroup_m${rows} ${tile} SUBGROUP REQUIRES SUBGROUP)
-    endif()
-    vulcat_shader(integer_linear_w${bits}_dot_m${rows} ${tile} SUBGROUP DOT REQUIRES SUBGROUP DOT)
+    vulcat_shader(integer_linear_w${bits}_m${rows} ${tile})
+    vulcat_shader(integer_linear_w${bits}_subgroup_m${rows} ${tile} SUBGROUP REQUIRES SUBGROUP)
   endforeach()
 endforeach()
 
 foreach(bits 4 8)
   vulcat_shader(integer_linear_w${bits}_texel FILE integer_linear.comp DEFINES WEIGHT_BITS=${bits} TILE_N=4 SUBGROUP TEXEL REQUIRES SUBGROUP TEXEL)
+  vulcat_shader(integer_linear_w${bits}_dot FILE integer_linear_dot.comp DEFINES WEIGHT_BITS=${bits} REQUIRES DOT)
 endforeach()
 
 # On a driver without vector shifts a tile of 4 rows is no faster than four of one.

@@ -14,7 +14,6 @@
 //           ahead, and the words go round by shuffles: a load costs llvmpipe 30 times a shuffle.
 // TEXEL     activations, codes and parameters are texel buffers: llvmpipe turns a 128-bit fetch into plain vector
 //           loads, but a storage-buffer load into a loop over the invocations.
-// DOT       four products an instruction by OpSDot, for devices where it is accelerated.
 // QUADS     subgroups of four on a driver without vector shifts: lib/integer_quads.glsl does the blocks.
 // SPLIT     of one row of x with one group: SPLITS subgroups of a workgroup share the blocks of K and add their integer
 //           sums, in whatever order. A GPU has more subgroups to keep busy than y has tiles.
@@ -26,9 +25,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-#ifdef DOT
-#extension GL_EXT_spirv_intrinsics : require
-#endif
 #ifdef SUBGROUP
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
@@ -48,8 +44,6 @@
 
 #include "interface/integer_linear.h"
 #if defined(QUADS)  // included where what it needs is declared
-#elif defined(DOT)
-#include "lib/integer_product_dot.glsl"
 #elif WEIGHT_BITS == 4
 #include "lib/integer_product_w4.glsl"
 #else

@@ -59,9 +59,9 @@ TEST_CASE("many rows go to cooperative matrices where they are allowed, few rows
         std::printf("SKIPPED: cooperative matrices, which this %s lacks\n", built ? "device" : "build");
         return;
     }
-    const kernels::LinearShape shape{kernels::WeightFormat::Int4, 64, 0};
+    const kernels::LinearSize size{{kernels::WeightFormat::Int4, 64, 0}, 64};
     const auto moduleFor = [&](const vk::CapabilitySet& allowed, uint32_t rows) {
-        return std::string(kernels::IntegerLinear(gpu.device(), gpu.pipelines(), allowed, shape, rows).module());
+        return std::string(kernels::IntegerLinear(gpu.device(), gpu.pipelines(), allowed, size, rows).module());
     };
     CHECK(moduleFor(matrices, 64) == "integer_linear_w4_coopmat");
     CHECK(moduleFor(matrices, 4) == "integer_linear_w4_subgroup");
@@ -86,13 +86,13 @@ TEST_CASE("plans and arguments that disagree are refused") {
     CHECK_THROWS_AS(build(shape, {2, codes, scales, sums, std::span(scales).first(1)}), Error);
     CHECK_THROWS_AS(build({kernels::WeightFormat::Int8, 32, 48}, part), Error);
     CHECK_THROWS_AS(build({kernels::WeightFormat::F32, 32, 32}, part), Error);
-    CHECK_THROWS_AS(kernels::IntegerLinear(device, gpu.pipelines(), {}, {kernels::WeightFormat::Int4, 132000, 0}, 1),
+    CHECK_THROWS_AS(kernels::IntegerLinear(device, gpu.pipelines(), {}, {{kernels::WeightFormat::Int4, 132000, 0}, 8}, 1),
                     Error);
-    CHECK_THROWS_AS(kernels::IntegerLinear(device, gpu.pipelines(), {}, {kernels::WeightFormat::F16, 64, 0}, 1), Error);
+    CHECK_THROWS_AS(kernels::IntegerLinear(device, gpu.pipelines(), {}, {{kernels::WeightFormat::F16, 64, 0}, 8}, 1), Error);
 
     const kernels::LinearWeights weights = build(shape, part);
     uploader.finish();
-    const kernels::IntegerLinear linear(device, gpu.pipelines(), {}, shape, 1);
+    const kernels::IntegerLinear linear(device, gpu.pipelines(), {}, {shape, 2}, 1);
     const vk::BufferView storage = gpu.output(kernels::QuantisedRows::sizeBytes(2, 64));
     CHECK_THROWS_AS(kernels::QuantisedRows(device, {}, storage, 3, 64), Error);
     const kernels::QuantisedRows narrow(device, {}, storage, 2, 32);

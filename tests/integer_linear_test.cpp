@@ -12,14 +12,19 @@ using test::ZeroPoints;
 
 namespace {
 
+/// 0: as suits the device. DOT can always split K, others one row without groups; with COOPMAT 3 means the tiles of a GPU.
+std::vector<uint32_t> splitsToTry(test::GpuFixture& gpu, const IntegerData& data, const vk::CapabilitySet& allowed) {
+    if (allowed.contains(vk::Capability::Dot)) return {0, 3};
+    if (allowed.contains(vk::Capability::Coopmat)) return data.x.rows > 8 ? std::vector<uint32_t>{0, 3} : std::vector<uint32_t>{0};
+    const bool splittable = data.x.rows == 1 && data.weights.groupSize == 0 && allowed.contains(vk::Capability::Subgroup) &&
+                            !allowed.contains(vk::Capability::Address) && gpu.device().subgroupSizeControl();
+    return splittable ? std::vector<uint32_t>{0, 3, 8} : std::vector<uint32_t>{0};
+}
+
 void checkOnEveryVariant(test::GpuFixture& gpu, const IntegerData& data, const std::string& name, uint32_t parts = 1) {
     const std::vector<float> expected = format::integerLinear(data.weights, data.x, data.bias, data.residual);
     for (const vk::CapabilitySet& allowed : test::integerVariants(gpu)) {
-        for (const uint32_t splits : {0u, 3u, 8u}) {
-            const bool splittable = data.x.rows == 1 && data.weights.groupSize == 0 &&
-                                    allowed.contains(vk::Capability::Subgroup) &&
-                                    !allowed.contains(vk::Capability::Address) && gpu.device().subgroupSizeControl();
-            if (splits != 0 && !splittable) continue;
+        for (const uint32_t splits : splitsToTry(gpu, data, allowed)) {
             std::string first;
             const size_t wrong = test::countWrong(test::runOnGpu(gpu, allowed, data, parts, splits), expected, first);
             CHECK_MESSAGE(wrong == 0, name, " on ", allowed.toString(), ", ", splits, " splits: ", wrong, " wrong, ", first);

@@ -18,7 +18,7 @@ TEST_CASE("the tuner measures every tile and finds all of them right") {
     const vk::CapabilitySet all = gpu.capabilities();
     for (const vk::CapabilitySet& allowed : {all, all - vk::CapabilitySet{vk::Capability::Address}}) {
         for (const kernels::LinearSize& size : sizes) {
-            const auto tiles = kernels::IntegerLinear::tiles(gpu.device(), allowed, size.shape);
+            const auto tiles = kernels::IntegerLinear::tiles(gpu.device(), allowed, size, options.maxRows);
             REQUIRE(tiles.size() >= 2);
             const kernels::TunedLinear tuned =
                 kernels::tuneLinear(gpu.device(), gpu.pipelines(), allowed, size, options);
@@ -59,14 +59,14 @@ TEST_CASE("a tile that computes wrongly is named and never kept") {
 
 TEST_CASE("a tuned linear runs the tiles it is given, and the table's where none of them is allowed") {
     test::GpuFixture gpu;
-    const kernels::LinearShape shape{kernels::WeightFormat::Int4, 128, 0};
+    const kernels::LinearSize size{{kernels::WeightFormat::Int4, 128, 0}, 64};
     const std::vector<kernels::LinearTile> tuned = {{"integer_linear_w4", 1, 1}, {"integer_linear_w4", 4, 9}};
     const vk::CapabilitySet lanes = gpu.capabilities() - vk::CapabilitySet{vk::Capability::Address};
-    const kernels::IntegerLinear linear(gpu.device(), gpu.pipelines(), lanes, shape, 512, tuned);
+    const kernels::IntegerLinear linear(gpu.device(), gpu.pipelines(), lanes, size, 512, tuned);
     CHECK(linear.tile(1) == tuned[0]);
     CHECK(linear.tile(512) == tuned[0]);  // by these costs
     const std::vector<kernels::LinearTile> foreign = {{"integer_linear_w4", 3, 1}, {"no such module", 1, 1}};
-    const kernels::IntegerLinear plain(gpu.device(), gpu.pipelines(), {}, shape, 512, foreign);
+    const kernels::IntegerLinear plain(gpu.device(), gpu.pipelines(), {}, size, 512, foreign);
     CHECK(plain.module() == "integer_linear_w4");
     CHECK(plain.tile(512).rows == 4);
 }

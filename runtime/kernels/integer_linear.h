@@ -8,7 +8,7 @@
 //
 // Variants: BASE reads activations at workgroup-uniform addresses; SUBGROUP reads one vector an invocation and hands
 // the words round by shuffles; SUBGROUP + TEXEL reads through texel buffers, which on llvmpipe is the faster path;
-// SUBGROUP + DOT multiplies with integer dot products, for devices that accelerate them (then DOT is recommended);
+// DOT multiplies with integer dot products, for GPUs that accelerate them (then DOT is recommended);
 // SUBGROUP + ADDRESS reads at addresses that all lanes share, for newer llvmpipe, from weights in the order of words,
 // which the other variants cannot read; SUBGROUP + QUADS does without shifts, for drivers without vector shifts
 // (SwiftShader). SUBGROUP + I8 + COOPMAT adds tiles for many rows on cooperative matrices to the best of the others.
@@ -25,22 +25,23 @@
 
 namespace vulcat::kernels {
 
-struct Variant;
+struct IntegerTile;
 
 class IntegerLinear {
   public:
-    /// Pipelines for weights of this shape: for one row, and, when maxRows says that there are more, for several at
+    /// Pipelines for weights of this size: for one row, and, when maxRows says that there are more, for several at
     /// once. Of the `tuned` tiles those that are allowed are used; where there is none, the table's with its costs.
-    /// `splits`: subgroups that share K for one row of x, where that is possible; 0: as suits the device.
+    /// `splits`: subgroups that share K, in tiles that can; 0: as suits the device and the size.
+    /// On a CPU any other number also asks for the matrix tiles of a GPU: for tests.
     /// Throws Error(Unsupported) for float weight formats or K >= 132,000.
     IntegerLinear(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
-                  const LinearShape& shape, uint32_t maxRows, std::span<const LinearTile> tuned = {},
+                  const LinearSize& size, uint32_t maxRows, std::span<const LinearTile> tuned = {},
                   uint32_t splits = 0);
 
     /// All tiles that run on the device within `allowed`, BASE first. Their costs are the table's, which compare only
     /// within a variant.
     static std::vector<LinearTile> tiles(const vk::Device& device, const vk::CapabilitySet& allowed,
-                                         const LinearShape& shape);
+                                         const LinearSize& size, uint32_t maxRows);
 
     struct Args {
         const QuantisedRows& x;
@@ -66,16 +67,13 @@ class IntegerLinear {
         double cost = 1;       ///< of a workgroup, beside that of a single row
         bool texel = false;    ///< reads through texel buffers
     };
-    void addTile(vk::PipelineLibrary& library, const Variant& variant, uint32_t rows, double cost);
-    void addMatrixTile(vk::PipelineLibrary& library, double cost);
-    void addTuned(vk::PipelineLibrary& library, const vk::CapabilitySet& usable, std::span<const LinearTile> tuned);
+    void addTile(vk::PipelineLibrary& library, const IntegerTile& item, double cost);
     const Tile& tileFor(uint32_t rows) const;
 
     const vk::Device& device_;
     LinearShape shape_;
     WeightOrder order_ = WeightOrder::Lanes;
     uint32_t maxRows_ = 0;
-    uint32_t splits_ = 0;
     std::vector<Tile> tiles_;
 };
 

@@ -170,10 +170,10 @@ TunedLinear tuneLinear(vk::Device& device, vk::PipelineLibrary& library, const v
     Timer timer(device, options);
     TunedLinear result;
     double bestOfOne = 1e9, bestOfRow = 1e9;  // seconds, of a single row and a row of many
-    for (LinearTile tile : IntegerLinear::tiles(device, allowed, size.shape)) {
+    for (LinearTile tile : IntegerLinear::tiles(device, allowed, size, options.maxRows)) {
         // A tile of one row serves one row; the taller ones are measured as they work on a prompt.
         const uint32_t rows = tile.rows == 1 ? 1 : kRows;
-        const IntegerLinear linear(device, library, allowed, size.shape, kRows, {&tile, 1});
+        const IntegerLinear linear(device, library, allowed, size, options.maxRows, {&tile, 1});
         timer.check(linear, trial.args(rows), trial.y());
         if (!trial.isRight(device, rows)) {
             result.wrong.push_back(tile.module + ", " + std::to_string(tile.rows) + " rows");

@@ -10,7 +10,7 @@ Linear::Linear(const Engine& engine, WeightSink& sink, const LinearSource& sourc
     if (quantisedInput) {
         const auto tuned =
             engine.tuning != nullptr ? engine.tuning->tilesOf(size) : std::span<const kernels::LinearTile>();
-        integerKernel_.emplace(engine.device, engine.pipelines, engine.allowed, source.shape(), kMaxRows, tuned);
+        integerKernel_.emplace(engine.device, engine.pipelines, engine.allowed, size, kMaxRows, tuned);
     } else {
         floatKernel_.emplace(engine.device, engine.pipelines, engine.allowed, size, kMaxRows);
     }

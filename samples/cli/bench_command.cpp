@@ -213,7 +213,7 @@ void addBenchCommand(CommandLine& line) {
     command.flag("--explain", a->explain, "Also print the dispatches of a token, with what they read and write");
     command.flag("--kernels", a->kernels, "Measure single kernels instead of a model");
     command.option("--shapes", a->shapes, "With --kernels: OUTPUTSxINPUTS, ...").commas();
-    command.option("--rows", a->rows, "With --kernels: tokens at once, M, ...").commas().range(1, 512);
+    command.option("--rows", a->rows, "With --kernels: tokens at once, M, ...").commas().range(1, 4096);
     command.option("--types", a->types, "With --kernels: w4a4, w4a8, w4a16, w8a8, w8a16, w16a16, with -g32, -g64 or -g128 for group scales")
         .commas();
     command.option("--seconds", a->seconds, "With --kernels: seconds of measuring each entry").range(0.0, 60.0);

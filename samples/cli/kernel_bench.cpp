@@ -16,6 +16,7 @@
 #include "format/transform.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <functional>
 #include <optional>
@@ -37,6 +38,7 @@ class Stopwatch {
 
     Timing time(const std::function<void(vk::Recorder&)>& record) {
         run(record, 1);
+        wake(record);
         const double once = run(record, 1);
         // Submission costs tens of microseconds: short kernels are repeated inside one recording.
         const int batch = std::clamp(static_cast<int>(0.002 / std::max(once, 1e-7)), 1, 64);
@@ -52,18 +54,34 @@ class Stopwatch {
     }
 
   private:
+    using Clock = std::chrono::steady_clock;
+
+    /// A GPU that has waited, for uploads or a compiler, runs at a fraction of its clocks, and takes half a second of work to
+    /// raise them.
+    void wake(const std::function<void(vk::Recorder&)>& record) {
+        constexpr std::chrono::duration<double> kPause{0.02}, kWork{0.7};
+        if (device_.info().type == vk::DeviceType::Cpu || lastPause_ < kPause) return;
+        const Clock::time_point begin = Clock::now();
+        const int batch = std::clamp(static_cast<int>(0.01 / std::max(run(record, 1), 1e-6)), 1, 256);
+        while (Clock::now() - begin < kWork) run(record, batch);
+    }
+
     double run(const std::function<void(vk::Recorder&)>& record, int batch) {
         recorder_.begin();
         for (int i = 0; i < batch; ++i) record(recorder_);
         recorder_.end();
-        const auto begin = std::chrono::steady_clock::now();
+        const Clock::time_point begin = Clock::now();
+        lastPause_ = begin - lastEnd_;
         device_.submitAndWait(recorder_);
-        return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+        lastEnd_ = Clock::now();
+        return std::chrono::duration<double>(lastEnd_ - begin).count();
     }
 
     vk::Device& device_;
     vk::Recorder recorder_;
     double seconds_;
+    Clock::time_point lastEnd_{};               ///< of the device's last work
+    std::chrono::duration<double> lastPause_{};  ///< before it
 };
 
 struct LinearFormat {
@@ -109,14 +127,32 @@ class Bench {
     }
 
   private:
+    /// The faster of the device's copy command and of a shader: as it is a limit.
     void measureCopy() {
-        constexpr uint64_t kBytes = 64u << 20;
-        const uint64_t bytes = std::min<uint64_t>(kBytes, device_.limits().maxAllocation / 4);
+        constexpr uint64_t kGpuBytes = 256u << 20, kCpuBytes = 64u << 20;  // far more than a cache holds
+        const uint64_t bytes = std::min<uint64_t>({isCpu() ? kCpuBytes : kGpuBytes, device_.limits().maxAllocation / 4, device_.limits().maxStorageRange});
         vk::Arena arena(device_, vk::MemoryIntent::Device, bytes);
         const vk::BufferView from = arena.allocate(bytes), to = arena.allocate(bytes);
-        const Timing timing = watch_.time([&](vk::Recorder& r) { r.copy(from, to); });
-        copyBytesPerSecond_ = 2.0 * static_cast<double>(bytes) / timing.median;
-        add("copy, read + write", "", humanBytes(bytes), timing, 2 * bytes, 0);
+        const Timing command = watch_.time([&](vk::Recorder& r) { r.copy(from, to); });
+
+        vk::PipelineSpec spec;
+        spec.module = "copy";
+        const uint32_t lanes = kernels::defaultLocalSize(device_);
+        spec.constants = {lanes};
+        spec.bindings = {vk::BindingKind::Storage, vk::BindingKind::Storage};
+        const vk::Pipeline& pipeline = library_.get(spec);
+        const uint64_t part = uint64_t{lanes} * shaders::kCopyWords * 16;  // of a workgroup
+        const uint64_t atOnce = part * device_.limits().maxWorkgroupCount[0];
+        const Timing shader = watch_.time([&](vk::Recorder& r) {
+            for (uint64_t at = 0; at + part <= bytes; at += atOnce) {
+                const uint64_t count = std::min(atOnce, bytes - at) / part * part;
+                const std::array<vk::Binding, 2> bindings{vk::read(from.part(at, count)), vk::write(to.part(at, count))};
+                r.dispatch(pipeline, bindings, {}, {static_cast<uint32_t>(count / part), 1, 1});
+            }
+        });
+        copyBytesPerSecond_ = 2.0 * static_cast<double>(bytes) / std::min(command.median, shader.median);
+        add("copy, read + write", "command", humanBytes(bytes), command, 2 * bytes, 0);
+        add("copy, read + write", "copy", humanBytes(bytes), shader, 2 * bytes, 0);
     }
 
     /// Operations a second of chains of multiply-adds, on every core of the device: of the best run, as it is a limit.
@@ -163,9 +199,9 @@ class Bench {
         vk::Uploader uploader(device_);
         const vk::BufferView x = activations(arena, uploader, uint64_t{maxRows} * shape.inputs);
         const vk::BufferView y = arena.allocate(uint64_t{maxRows} * shape.outputs * 4);
-        const kernels::LinearShape linearShape{format.weights, shape.inputs, format.groupSize};
-        const auto order = (format.activationBits == 16 ? kernels::floatOrder : kernels::integerOrder)(device_, allowed_, linearShape);
-        const kernels::LinearWeights weights = someWeights(linearShape, shape.outputs, arena, uploader, order);
+        const kernels::LinearSize size{{format.weights, shape.inputs, format.groupSize}, shape.outputs};
+        const auto order = (format.activationBits == 16 ? kernels::floatOrder : kernels::integerOrder)(device_, allowed_, size.shape);
+        const std::vector<kernels::LinearWeights> layers = someWeights(size, arena, uploader, order);
         std::optional<kernels::QuantisedRows> quantised;
         if (format.activationBits != 16) {
             const vk::BufferView storage = arena.allocate(kernels::QuantisedRows::sizeBytes(maxRows, shape.inputs));
@@ -175,27 +211,36 @@ class Bench {
             watch_.time([&](vk::Recorder& r) { quantise.record(r, {x, *quantised, maxRows}); });
         }
         uploader.finish();
+        size_t turn = 0;
+        const auto weights = [&]() -> const kernels::LinearWeights& { return layers[turn++ % layers.size()]; };
         for (uint32_t rows : options_.rows) {
             if (quantised) {
-                const kernels::IntegerLinear kernel(device_, library_, allowed_, linearShape, rows);
-                const Timing t = watch_.time([&](vk::Recorder& r) { kernel.record(r, {*quantised, weights, y, rows}); });
-                addLinear(shape, name, std::string(kernel.module()), rows, weights.sizeBytes(), t);
+                const kernels::IntegerLinear kernel(device_, library_, allowed_, size, rows);
+                const Timing t = watch_.time([&](vk::Recorder& r) { kernel.record(r, {*quantised, weights(), y, rows}); });
+                addLinear(shape, name, std::string(kernel.module()), rows, layers.front().sizeBytes(), t);
             } else {
-                const kernels::FloatLinear kernel(device_, library_, allowed_, {linearShape, shape.outputs}, rows);
-                const Timing t = watch_.time([&](vk::Recorder& r) { kernel.record(r, {x, weights, y, rows}); });
-                addLinear(shape, name, std::string(kernel.module()), rows, weights.sizeBytes(), t);
+                const kernels::FloatLinear kernel(device_, library_, allowed_, size, rows);
+                const Timing t = watch_.time([&](vk::Recorder& r) { kernel.record(r, {x, weights(), y, rows}); });
+                addLinear(shape, name, std::string(kernel.module()), rows, layers.front().sizeBytes(), t);
             }
         }
     }
 
-    kernels::LinearWeights someWeights(const kernels::LinearShape& shape, uint32_t rows, vk::Arena& arena, vk::Uploader& uploader, kernels::WeightOrder order) {
-        std::vector<uint16_t> codes(size_t{rows} * shape.sourceRowBytes() / 2);
+    /// On a GPU as many layers as its cache cannot hold, as a model has: one alone would be read from there every time.
+    std::vector<kernels::LinearWeights> someWeights(const kernels::LinearSize& size, vk::Arena& arena, vk::Uploader& uploader,
+                                                    kernels::WeightOrder order) {
+        constexpr size_t kGpuBytes = 256u << 20, kMostLayers = 64;
+        const kernels::LinearShape& shape = size.shape;
+        std::vector<uint16_t> codes(size_t{size.outputs} * shape.sourceRowBytes() / 2);
         // As BF16 these are magnitudes of 0.008 to 1; as codes anything goes.
         for (uint16_t& word : codes) word = static_cast<uint16_t>(0x3c00u + (random_() & 0x83ffu));
-        const std::vector<float> scales(size_t{rows} * shape.groups(), 0.01f);
+        const std::vector<float> scales(size_t{size.outputs} * shape.groups(), 0.01f);
         const std::vector<int32_t> sums(scales.size(), 0);  // a speed test: only the time of using them counts
-        const kernels::LinearPart part{rows, std::as_bytes(std::span<const uint16_t>(codes)), scales, sums, {}};
-        return kernels::LinearWeights(device_, arena, uploader, allowed_, shape, {&part, 1}, order);
+        const kernels::LinearPart part{size.outputs, std::as_bytes(std::span<const uint16_t>(codes)), scales, sums, {}};
+        const size_t layers = isCpu() ? 1 : std::clamp<size_t>(kGpuBytes / (codes.size() * 2), 1, kMostLayers);
+        std::vector<kernels::LinearWeights> all;
+        for (size_t i = 0; i < layers; ++i) all.emplace_back(device_, arena, uploader, allowed_, shape, std::span(&part, 1), order);
+        return all;
     }
 
     void addLinear(const KernelShape& shape, const std::string& name, const std::string& module, uint32_t rows, uint64_t weightBytes, const Timing& t) {
@@ -248,6 +293,8 @@ class Bench {
             add("quantise a4", "", shape, watch_.time([&](vk::Recorder& r) { quantise.record(r, {x, quantised, rows}); }), bytes / 8 * 5, 0);
         }
     }
+
+    bool isCpu() const { return device_.info().type == vk::DeviceType::Cpu; }
 
     vk::Device& device_;
     const KernelBenchOptions& options_;

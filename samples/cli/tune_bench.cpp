@@ -39,8 +39,8 @@ kernels::LinearTile measured(const kernels::TunedLinear& tuned, kernels::LinearT
 
 void addRows(Table& table, OpenDevice& device, const kernels::LinearSize& size, const kernels::TunedLinear& tuned) {
     const layers::Engine engine = device.engine();
-    const kernels::IntegerLinear plain(engine.device, engine.pipelines, engine.allowed, size.shape, layers::kMaxRows);
-    const kernels::IntegerLinear best(engine.device, engine.pipelines, engine.allowed, size.shape, layers::kMaxRows, tuned.best);
+    const kernels::IntegerLinear plain(engine.device, engine.pipelines, engine.allowed, size, layers::kMaxRows);
+    const kernels::IntegerLinear best(engine.device, engine.pipelines, engine.allowed, size, layers::kMaxRows, tuned.best);
     for (const uint32_t rows : {1u, 2u, 4u, 8u, 16u, layers::kMaxRows}) {
         const kernels::LinearTile before = measured(tuned, plain.tile(rows)), after = best.tile(rows);
         const double was = millisecondsOf(before, rows), is = millisecondsOf(after, rows);

@@ -1,4 +1,4 @@
-// The push constants of peak.comp, for C++ and GLSL.
+// The constants of peak.comp and copy.comp, for C++ and GLSL.
 #ifndef VULCAT_INTERFACE_PEAK_H
 #define VULCAT_INTERFACE_PEAK_H
 
@@ -13,6 +13,8 @@ struct PeakPush {
 
 /// Multiply-adds of an invocation in a round.
 VULCAT_CONSTANT uint kPeakMultiplyAdds = 192;
+/// Words of 128 bits that an invocation copies.
+VULCAT_CONSTANT uint kCopyWords = 4;
 
 VULCAT_INTERFACE_END
 

@@ -69,7 +69,7 @@ std::vector<vk::CapabilitySet> integerVariants(const GpuFixture& gpu) {
     using vk::Capability;
     static constexpr vk::CapabilitySet kSets[] = {{Capability::Subgroup},
                                                   {Capability::Subgroup, Capability::Texel},
-                                                  {Capability::Subgroup, Capability::Dot},
+                                                  {Capability::Dot},
                                                   {Capability::Subgroup, Capability::Quads},
                                                   {Capability::Subgroup, Capability::Address},
                                                   {Capability::Subgroup, Capability::I8, Capability::Coopmat}};
@@ -115,7 +115,7 @@ std::vector<float> runOnGpu(GpuFixture& gpu, const vk::CapabilitySet& allowed, c
     const kernels::LinearWeights weights(gpu.device(), arena, uploader, allowed, shape, stack,
                                          kernels::integerOrder(gpu.device(), allowed, shape));
     uploader.finish();
-    const kernels::IntegerLinear linear(gpu.device(), gpu.pipelines(), allowed, shape, rows, {}, splits);
+    const kernels::IntegerLinear linear(gpu.device(), gpu.pipelines(), allowed, {shape, outputs}, rows, {}, splits);
     const kernels::QuantisedRows x(gpu.device(), allowed, gpu.upload(kernels::layOutRows(data.x)), rows, inputs);
     const vk::BufferView y = gpu.output<float>(size_t{rows} * outputs);
     const vk::BufferView residual = gpu.upload(data.residual);

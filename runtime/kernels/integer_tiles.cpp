@@ -1,0 +1,255 @@
+#include "kernels/integer_tiles.h"
+
+#include "kernels/variant.h"
+
+#include "shaders/interface/integer_linear.h"
+#include "shaders/table.h"
+
+#include "base/checked.h"
+
+#include <algorithm>
+#include <bit>
+#include <optional>
+#include <utility>
+
+namespace vulcat::kernels {
+namespace {
+
+constexpr Variant kVariantsW4[] = {
+    {"integer_linear_w4", {}, 0},
+    {"integer_linear_w4_subgroup", {vk::Capability::Subgroup}, 1},
+    {"integer_linear_w4_texel", {vk::Capability::Subgroup, vk::Capability::Texel}, 2},
+    {"integer_linear_w4_dot", {vk::Capability::Dot}, 3},
+    {"integer_linear_w4_quads", {vk::Capability::Subgroup, vk::Capability::Quads}, 4},
+};
+constexpr Variant kVariantsW8[] = {
+    {"integer_linear_w8", {}, 0},
+    {"integer_linear_w8_subgroup", {vk::Capability::Subgroup}, 1},
+    {"integer_linear_w8_texel", {vk::Capability::Subgroup, vk::Capability::Texel}, 2},
+    {"integer_linear_w8_dot", {vk::Capability::Dot}, 3},
+};
+constexpr Variant kVariantsWords[] = {
+    {"integer_linear_w4_address", {vk::Capability::Subgroup, vk::Capability::Address}, 0},
+};
+constexpr vk::CapabilitySet kMatrixNeeds = {vk::Capability::Subgroup, vk::Capability::I8, vk::Capability::Coopmat};
+
+constexpr uint32_t kBlockInputs = 32;
+constexpr uint32_t kTilesOfGroup = 4;  // weight tiles of a workgroup, see shaders/int.cmake
+
+/// A height of tiles in rows of x, and what one costs beside a tile of a single row: taller ones unpack weights once for
+/// all rows.
+struct TileHeight {
+    uint32_t rows = 1;
+    double cost = 1;
+};
+
+// Measured on llvmpipe, for ADDRESS on that of Mesa 26, for QUADS on SwiftShader, and for DOT on an NVIDIA H100. BASE and
+// SUBGROUP have no registers for tiles of 8.
+std::span<const TileHeight> tileHeights(const Variant& variant) {
+    static constexpr TileHeight kUsual[] = {{1, 0.96}, {4, 1.68}, {8, 2.64}};
+    static constexpr TileHeight kQuads[] = {{1, 1}, {8, 6}};
+    static constexpr TileHeight kAddress[] = {{1, 1}, {4, 2.5}, {8, 4.3}};
+    static constexpr TileHeight kDot[] = {{1, 1}, {4, 1.3}, {8, 1.7}};
+    if (variant.required.contains(vk::Capability::Quads)) return kQuads;
+    if (variant.required.contains(vk::Capability::Address)) return kAddress;
+    if (variant.required.contains(vk::Capability::Dot)) return kDot;
+    return std::span(kUsual).first(variant.required.contains(vk::Capability::Texel) ? 3 : 2);
+}
+
+/// What can read weights that lie in this order.
+std::span<const Variant> variantsOf(const LinearShape& shape, WeightOrder order) {
+    if (order == WeightOrder::Words) return kVariantsWords;
+    return shape.format == WeightFormat::Int4 ? std::span<const Variant>(kVariantsW4) : std::span(kVariantsW8);
+}
+
+/// Not every compiler knows cooperative matrices: see shaders/CMakeLists.txt.
+bool isBuilt(std::string_view module) {
+    const auto modules = shaders::modules();
+    return std::any_of(modules.begin(), modules.end(), [&](const auto& item) { return item.name == module; });
+}
+
+/// Makes the tiles of one linear on one device.
+class Tiles {
+  public:
+    Tiles(const vk::Device& device, const vk::CapabilitySet& allowed, const LinearSize& size, uint32_t maxRows, uint32_t splits)
+        : device_(device), size_(size), shape_(size.shape), maxRows_(maxRows), splits_(splits), lanes_(weightLanes(device)),
+          cpu_(device.info().type == vk::DeviceType::Cpu) {
+        const bool whole = lanes_ == device.limits().subgroupSize;
+        const vk::CapabilitySet usable = whole ? allowed : allowed - vk::CapabilitySet{vk::Capability::Subgroup};
+        const WeightOrder order = integerOrder(device, allowed, shape_);
+        const Variant& usual = choose(variantsOf(shape_, order), usable);
+        for (const Variant& variant : variantsOf(shape_, order)) {
+            if (!usable.contains(variant.required)) continue;
+            for (const TileHeight& height : tileHeights(variant)) add(variant, height, &variant == &usual);
+        }
+        // Cooperative matrices come beside the tiles of the best other variant: they are nothing for a few rows.
+        if (order == WeightOrder::Lanes && usable.contains(kMatrixNeeds) && isBuilt(matrixModule())) addMatrices();
+    }
+
+    std::vector<IntegerTile> take() { return std::move(tiles_); }
+
+  private:
+    void add(const Variant& variant, const TileHeight& height, bool usual) {
+        IntegerTile item;
+        item.tile = {variant.module, height.rows, height.cost};
+        item.usual = usual;
+        item.columns = kTilesOfGroup * lanes_;
+        item.texel = variant.required.contains(vk::Capability::Texel);
+        item.module = variant.module;
+        if (variant.required.contains(vk::Capability::Address)) {
+            setAddress(item);
+        } else if (variant.required.contains(vk::Capability::Dot)) {
+            setDot(item);
+        } else {
+            if (!item.texel) item.module += "_m" + std::to_string(height.rows);
+            setLanes(item, variant);
+        }
+        const bool subgroups = variant.required.contains(vk::Capability::Subgroup) && device_.subgroupSizeControl();
+        finish(std::move(item), subgroups ? lanes_ : 0);
+    }
+
+    void finish(IntegerTile item, uint32_t subgroupSize) {
+        item.spec.pushBytes = sizeof(shaders::IntegerLinearPush);
+        const vk::BindingKind source = item.texel ? vk::BindingKind::UniformTexel : vk::BindingKind::Storage;
+        item.spec.bindings = {source, source, source, vk::BindingKind::Storage};
+        item.spec.requiredSubgroupSize = subgroupSize;
+        tiles_.push_back(std::move(item));
+    }
+
+    void setAddress(IntegerTile& item) const {
+        // Blocks of a round: what a loop costs is shared by more of them where they are short.
+        const uint32_t rows = item.tile.rows, group = groupBlocksOf(shape_), round = std::min(std::max(4 / rows, 1u), group);
+        item.spec.constants = {lanes_, rows, round, round == group && blocksOf(shape_) % group == 0};
+    }
+
+    void setLanes(IntegerTile& item, const Variant& variant) const {
+        const uint32_t rows = item.tile.rows;
+        item.spec.constants = {lanes_};
+        if (!variant.required.contains(vk::Capability::Subgroup) || variant.required.contains(vk::Capability::Quads)) return;
+        item.spec.constants.push_back(cpu_ ? 1 : 0);
+        if (rows == 1 || item.texel) {
+            const uint32_t splits = rows == 1 ? laneSplits() : 1;
+            item.spec.constants.front() *= splits;
+            item.spec.constants.push_back(splits);
+        }
+        if (item.texel) item.spec.constants.push_back(rows);
+    }
+
+    /// Subgroups that share the inputs of one row: see SPLIT in shaders/integer_linear.comp. On a CPU a workgroup is one
+    /// core's work anyway.
+    uint32_t laneSplits() const {
+        constexpr uint32_t kMostSplits = 8;  // 4096 inputs are eight chunks of a subgroup of 32
+        if (shape_.groups() != 1 || !device_.subgroupSizeControl()) return 1;  // a workgroup must fall into subgroups of `lanes`
+        if (splits_ == 0 && cpu_) return 1;
+        const uint64_t chunks = divideUp(blocksOf(shape_), std::max(lanes_ / 2, 1u));
+        const uint64_t most = std::min<uint64_t>({splits_ == 0 ? kMostSplits : splits_, chunks,
+                                                  device_.limits().maxWorkgroupInvocations / lanes_,
+                                                  device_.limits().maxSharedBytes / ((kTilesOfGroup + 1) * lanes_ * sizeof(uint32_t))});
+        return static_cast<uint32_t>(std::max<uint64_t>(most, 1));
+    }
+
+    /// See shaders/integer_linear_dot.comp. Splits, workgroups and blocks that are asked for at once, as they were fastest on
+    /// an H100: its memory is busy with some 4 MB under way.
+    void setDot(IntegerTile& item) const {
+        constexpr uint32_t kBlocksAtOnce = 4, kMostSplits = 32;
+        constexpr uint32_t kSubgroups = 4096;    // 32 for each of 128 cores
+        constexpr uint32_t kManyTiles = 256;     // enough for two to share what they read of several rows
+        constexpr uint32_t kTermsOfRound = 64;
+        const uint32_t rows = item.tile.rows, groups = shape_.groups();
+        const auto tiles = static_cast<uint32_t>(divideUp(size_.outputs, lanes_));
+        const uint32_t tilesAtOnce = rows > 1 && tiles >= kManyTiles ? 2 : 1;
+        const uint32_t unroll = std::bit_floor(std::min(kBlocksAtOnce, groupBlocksOf(shape_)));
+        const uint32_t parts = std::max(groups == 1 ? blocksOf(shape_) / unroll : groups, 1u);
+        const uint32_t usual = std::min(std::bit_floor(std::max(kSubgroups * tilesAtOnce / tiles, 1u)), std::bit_floor(parts));
+        const auto shares = static_cast<uint32_t>(device_.limits().maxSharedBytes / (rows * tilesAtOnce * lanes_ * sizeof(uint32_t)));
+        const uint32_t most = std::min({kMostSplits, shares, device_.limits().maxWorkgroupInvocations / lanes_});
+        const uint32_t splits = std::min(splits_ != 0 ? splits_ : cpu_ ? 1 : usual, most);
+        const uint32_t terms = std::min(std::max(kTermsOfRound / rows, splits), shares);
+        item.columns = tilesAtOnce * lanes_;
+        item.spec.constants = {lanes_ * splits, rows, tilesAtOnce, splits, unroll, groups == 1 || splits == 1 ? 1 : terms};
+    }
+
+    const char* matrixModule() const {
+        return shape_.format == WeightFormat::Int4 ? "integer_linear_w4_coopmat" : "integer_linear_w8_coopmat";
+    }
+
+    /// The largest shape that cuts a block of K and whose sums are whole pairs of words.
+    std::optional<vk::CoopmatShape> matrixShape() const {
+        std::optional<vk::CoopmatShape> best;
+        for (const vk::CoopmatShape& shape : device_.info().coopmatShapes) {
+            const bool fits = shape.k % 8 == 0 && kBlockInputs % shape.k == 0 && shape.n % 2 == 0;
+            if (fits && (!best || shape.m * shape.n * shape.k > best->m * best->n * best->k)) best = shape;
+        }
+        return best;
+    }
+
+    /// Subgroups of a workgroup and matrices of a subgroup, each way; blocks of a step and steps under way: see
+    /// shaders/integer_linear_coopmat.comp.
+    struct MatrixTile {
+        uint32_t wavesM, wavesN, fragsM, fragsN, step, depth;
+        double cost;  ///< as TileHeight::cost
+    };
+
+    void addMatrices() {
+        const std::optional<vk::CoopmatShape> shape = matrixShape();
+        if (!shape) return;
+        const uint32_t most = cpu_ ? 2 : 16;  // a CPU's compiler takes seconds for each
+        const auto frags = [most](uint32_t size, uint32_t side) { return std::clamp(size / side, 1u, most); };
+        // On a CPU the subgroups of a workgroup run one after the other.
+        if (cpu_ && splits_ == 0) {
+            addMatrix(*shape, {1, 1, 2, 2, 1, 1, 1.6});
+            return;
+        }
+        // On a GPU what a large tile reads serves more products, but a layer has few of them. Measured on an H100.
+        addMatrix(*shape, {1, 4, 1, 1, 2, 3, 2.2});
+        addMatrix(*shape, {2, 2, frags(32, shape->m), frags(32, shape->n), 2, 3, 2.6});
+        constexpr uint64_t kRows = 128, kColumns = 256, kWorkgroups = 128;
+        const bool large = shape_.groups() == 1 && divideUp(maxRows_, kRows) * (size_.outputs / kColumns) >= kWorkgroups;
+        if (large) {
+            addMatrix(*shape, {2, 4, frags(64, shape->m), frags(64, shape->n), 1, 2, 5});
+        } else {
+            addMatrix(*shape, {2, 4, frags(64, shape->m), frags(32, shape->n), 2, 2, 5});
+        }
+    }
+
+    void addMatrix(const vk::CoopmatShape& shape, const MatrixTile& matrices) {
+        const uint32_t waves = matrices.wavesM * matrices.wavesN;
+        const uint32_t rows = matrices.wavesM * matrices.fragsM * shape.m, columns = matrices.wavesN * matrices.fragsN * shape.n;
+        const bool oneGroup = shape_.groups() == 1;
+        const uint32_t step = oneGroup || groupBlocksOf(shape_) % matrices.step == 0 ? matrices.step : 1;
+        const uint32_t shared = (rows + columns) * (step * kBlockInputs + 16) * 2 + (rows + 2 * columns) * 8;
+        if (lanes_ * waves > device_.limits().maxWorkgroupInvocations || shared > device_.limits().maxSharedBytes) return;
+        IntegerTile item;
+        item.tile = {matrixModule(), rows, matrices.cost};
+        item.usual = true;
+        item.columns = columns;
+        item.module = matrixModule();
+        item.spec.constants = {lanes_ * waves,  shape.m,         shape.n,         shape.k, lanes_,   matrices.wavesM,
+                               matrices.wavesN, matrices.fragsM, matrices.fragsN, step,    oneGroup, matrices.depth};
+        finish(std::move(item), device_.subgroupSizeControl() ? lanes_ : 0);
+    }
+
+    const vk::Device& device_;
+    LinearSize size_;
+    LinearShape shape_;
+    uint32_t maxRows_, splits_, lanes_;
+    bool cpu_;
+    std::vector<IntegerTile> tiles_;
+};
+
+}  // namespace
+
+uint32_t blocksOf(const LinearShape& shape) {
+    return shape.paddedInputs() / kBlockInputs;
+}
+
+uint32_t groupBlocksOf(const LinearShape& shape) {
+    return shape.groupSize == 0 ? blocksOf(shape) : std::min(shape.groupSize / kBlockInputs, blocksOf(shape));
+}
+
+std::vector<IntegerTile> integerTiles(const vk::Device& device, const vk::CapabilitySet& allowed, const LinearSize& size,
+                                      uint32_t maxRows, uint32_t splits) {
+    return Tiles(device, allowed, size, maxRows, splits).take();
+}
+
+}  // namespace vulcat::kernels
