@@ -13,6 +13,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -153,7 +154,18 @@ TEST_CASE("a tuning blob is passed over when damaged, and forged times are never
     }
 }
 
-TEST_CASE("tuning a model changes which kernels run, never what they compute, and survives as a blob") {
+/// Tuned integer layers compute the same bits; a tuned head may add in another order.
+bool agree(const std::vector<float>& a, const std::vector<float>& b) {
+    if (a.size() != b.size()) return false;
+    float largest = 0, apart = 0;
+    for (size_t i = 0; i < a.size(); ++i) {
+        largest = std::max(largest, std::fabs(a[i]));
+        if (!(std::fabs(a[i] - b[i]) <= apart)) apart = std::fabs(a[i] - b[i]);
+    }
+    return apart <= 1e-5f * largest;
+}
+
+TEST_CASE("tuning a model changes which kernels run, not what they compute, and survives as a blob") {
     const vulcat::test::TempFolder folder;
     vulcat::test::ModelRecipe recipe;
     recipe.layers = 1;
@@ -189,13 +201,13 @@ TEST_CASE("tuning a model changes which kernels run, never what they compute, an
     CHECK(asked > 0);
     const Bytes blob = context.blob(VULCAT_BLOB_TILES);
     CHECK(blob.size() > untuned.size());
-    CHECK(logitsOf(context, path) == expected);
+    CHECK(agree(logitsOf(context, path), expected));
     auto info = sized<VulcatContextInfo>();
     info.tiles = blob.data();
     info.tilesBytes = blob.size();
     const vulcat::Context next(info);
     CHECK(next.blob(VULCAT_BLOB_TILES) == blob);
-    CHECK(logitsOf(next, path) == expected);
+    CHECK(logitsOf(next, path) == logitsOf(context, path));
 }
 
 TEST_CASE("a context with damaged blobs says so and works") {

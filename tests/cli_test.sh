@@ -178,7 +178,8 @@ expect 0 '' "$vulcat" bench "$model" -p 0 -n 4 -r 1 --profile --explain
 holds "bench lists a layer's dispatches and the time outside kernels" sh -c "grep -q 'each layer' '$work/out' && grep -q 'outside kernels' '$work/out'"
 expect 0 '' "$vulcat" bench --kernels --shapes 64x96 --rows 1,5 --types w4a4,w4a8-g32,w16a16 --seconds 0.01 --format csv
 expect 2 'MODEL_DIR' "$vulcat" bench --tune
-expect 2 'nothing to tune' "$vulcat" bench --tune "$model"
+expect 0 'kept in' "$vulcat" bench --tune "$model"
+holds "bench --tune knows the linears of a float model" grep -q 'float_' "$work/out"
 VULCAT_CACHE=off expect 0 '' "$vulcat" run "$work/best" -p 'Once upon a time' -n 12 --temp 0
 mv "$work/out" "$work/untuned"
 expect 0 'kept in' "$vulcat" bench --tune "$work/best" --format csv

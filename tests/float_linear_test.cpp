@@ -124,8 +124,8 @@ std::vector<Expected> reference(const LinearShape& shape, const Matrix& matrix, 
     return expected;
 }
 
-/// The device's own choice and, where it has no capabilities and there are few rows, workgroups that share K. Those for
-/// which K is too short are passed over.
+/// The device's own choice and, where it has no capabilities and there are few rows, others that a tuner may find. Those
+/// for which K is too short are passed over.
 std::vector<std::vector<kernels::LinearTile>> tilesToTry(test::GpuFixture& gpu, const vk::CapabilitySet& allowed,
                                                          const kernels::LinearSize& size, uint32_t rows) {
     std::vector<std::vector<kernels::LinearTile>> tries{{}};
@@ -133,6 +133,9 @@ std::vector<std::vector<kernels::LinearTile>> tilesToTry(test::GpuFixture& gpu, 
     tries.push_back({kernels::FloatLinear::gpuTile(gpu.device(), size)});
     constexpr std::pair<uint32_t, uint32_t> kShared[] = {{1, 1}, {1, 3}, {2, 8}, {3, 2}};
     for (const auto& [tiles, splits] : kShared) tries.push_back({{"float_gemv", 1, 1, tiles, splits}});
+    for (const uint32_t high : {1u, 4u}) {
+        tries.push_back({{size.shape.isInteger() ? "float_linear_codes" : "float_linear", high, 1, 2, 0}});
+    }
     return tries;
 }
 

@@ -9,7 +9,9 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace vulcat;
@@ -45,6 +47,10 @@ TEST_CASE("a tuning comes back from its blob") {
     tuning.set(kSize, {{"first", 1, 3.5}, {"second", 8, 7}});
     tuning.set({{kernels::WeightFormat::Int8, 64, 0}, 64}, {{"third", 4, 1}});
     tuning.set({{kernels::WeightFormat::Int8, 64, 0}, 64}, {{"fourth", 4, 1}});
+    const LinearSize floats{kSize.shape, kSize.outputs, kernels::LinearInput::Floats};
+    const LinearSize head{{kernels::WeightFormat::BF16, 64, 0}, 64, kernels::LinearInput::Floats};
+    tuning.set(floats, {{"fifth", 1, 2, 4, 16}});
+    tuning.set(head, {{"sixth", 8, 2, 2, 0}});
     const std::vector<std::byte> blob = tuning.blob(info, 3);
     const Tuning again(info, 3, blob);
     REQUIRE(again.tilesOf(kSize).size() == 2);
@@ -52,6 +58,10 @@ TEST_CASE("a tuning comes back from its blob") {
     REQUIRE(again.tilesOf({{kernels::WeightFormat::Int8, 64, 0}, 64}).size() == 1);
     CHECK(again.tilesOf({{kernels::WeightFormat::Int8, 64, 0}, 64})[0].module == "fourth");
     CHECK(again.tilesOf({{kernels::WeightFormat::Int8, 64, 0}, 65}).empty());
+    REQUIRE(again.tilesOf(floats).size() == 1);
+    CHECK(again.tilesOf(floats)[0] == LinearTile{"fifth", 1, 2, 4, 16});
+    REQUIRE(again.tilesOf(head).size() == 1);
+    CHECK(again.tilesOf(head)[0] == LinearTile{"sixth", 8, 2, 2, 0});
     CHECK(again.blob(info, 3) == blob);
     CHECK_FALSE(Tuning(info, 4, blob).tookBlob());
     info.driverVersion = 1;
@@ -87,7 +97,31 @@ TEST_CASE("a tuning blob that is cut, changed or forged does no harm") {
             }
         }
     }
+    // Weights that no integer linear has, and an input that there is not.
+    constexpr size_t kInputOffset = 16;
+    for (const auto& [at, number] : {std::pair<size_t, uint32_t>{0, 2}, {0, 99}, {kInputOffset, 2}}) {
+        std::vector<std::byte> forged(payload.begin(), payload.end());
+        std::memcpy(forged.data() + at, &number, sizeof number);
+        CHECK(Tuning(info, 3, vk::wrapPipelineCache(info, id, forged)).tilesOf(kSize).size() == 1);
+    }
     std::vector<std::byte> unended(payload.begin(), payload.end());
     for (size_t i = payload.size() - 48; i < payload.size(); ++i) unended[i] = std::byte{'a'};
     CHECK(Tuning(info, 3, vk::wrapPipelineCache(info, id, unended)).tilesOf(kSize).size() == 1);
+}
+
+TEST_CASE("a tuning blob from before float linears were tuned is passed over") {
+    const vk::DeviceInfo info{};
+    struct OldRecord {
+        uint32_t format = 0, inputs = 4096, groupSize = 128, outputs = 14336;
+        uint32_t rows = 1, unused = 0;
+        double cost = 1;
+        char module[48] = "integer_linear_w4";
+    };
+    static_assert(sizeof(OldRecord) == 80);
+    const std::vector<OldRecord> records(11);  // together a whole number of today's
+    const uint64_t oldId = (3 ^ 0x74756e696e67u) + sizeof(OldRecord);
+    const std::vector<std::byte> blob = vk::wrapPipelineCache(info, oldId, std::as_bytes(std::span(records)));
+    const Tuning tuning(info, 3, blob);
+    CHECK_FALSE(tuning.tookBlob());
+    CHECK(tuning.empty());
 }

@@ -72,7 +72,7 @@ void vulcatDestroyModel(VulcatModel model) {
 
 VulcatResult vulcatTuneModel(VulcatModel model, VulcatProgressFunction progress, void* userData) {
     return api::guardHandle(model, [&] {
-        const std::vector<kernels::LinearSize> sizes = api::present(model->decoder).integerLinears();
+        const std::vector<kernels::LinearSize> sizes = api::present(model->decoder).linears();
         const layers::Engine engine = model->context->engine();
         size_t done = 0;
         kernels::TunerOptions options;

@@ -72,6 +72,11 @@ vk::CapabilitySet usableForFloats(const vk::Device& device, const vk::Capability
     return rowCapabilities(laneCapabilities(device, allowed), shape.inputs);
 }
 
+/// Whether a variant has registers for tiles of eight rows.
+bool isTall(const vk::Device& device, const Variant& variant) {
+    return variant.required.contains(vk::Capability::Subgroup) && weightLanes(device) > 4;
+}
+
 /// Teams of a workgroup of float_gemv at most: each has a round to do.
 uint32_t mostSplits(const vk::Device& device, const LinearShape& shape, uint32_t tiles) {
     const vk::Limits& limits = device.limits();
@@ -94,8 +99,31 @@ FloatLinear::FloatLinear(vk::Device& device, vk::PipelineLibrary& library, const
     const bool shares = order_ == WeightOrder::Lanes && device.info().type != vk::DeviceType::Cpu;
     addTile(library, usable, shares ? gpuTile(device, size) : LinearTile{variant.module, 1, 1, kTilesOfFloatGroup});
     if (maxRows <= kFewFloatRows) return;
-    const bool tall = variant.required.contains(vk::Capability::Subgroup) && weightLanes(device) > 4;
-    addTile(library, usable, {variant.module, tall ? 8u : 4u, kCostOfMany, kTilesOfFloatGroup});
+    addTile(library, usable, {variant.module, isTall(device, variant) ? 8u : 4u, kCostOfMany, kTilesOfFloatGroup});
+}
+
+std::vector<LinearTile> FloatLinear::tiles(const vk::Device& device, const vk::CapabilitySet& allowed,
+                                           const LinearSize& size) {
+    const bool cpu = device.info().type == vk::DeviceType::Cpu;
+    const vk::CapabilitySet usable = usableForFloats(device, allowed, size.shape);
+    const WeightOrder order = floatOrder(device, allowed, size.shape);
+    std::vector<LinearTile> all;
+    for (const Variant& variant : variantsOf(size.shape, order)) {
+        if (!usable.contains(variant.required)) continue;
+        for (const uint32_t rows : {1u, 4u, 8u}) {
+            if (rows == 8 && !isTall(device, variant)) continue;
+            if (!cpu) all.push_back({variant.module, rows, 1, kTilesOfFloatGroup / 2});
+            all.push_back({variant.module, rows, 1, kTilesOfFloatGroup});
+        }
+    }
+    if (order != WeightOrder::Lanes) return all;
+    for (uint32_t tiles = cpu ? kMostTilesOfGemv : 1; tiles <= kMostTilesOfGemv; tiles *= 2) {
+        const uint32_t most = cpu ? 1 : mostSplits(device, size.shape, tiles);
+        for (uint32_t splits = 1; splits <= most; splits *= 2) {
+            all.push_back({std::string(kGemv), 1, 1, tiles, splits});
+        }
+    }
+    return all;
 }
 
 LinearTile FloatLinear::gpuTile(const vk::Device& device, const LinearSize& size) {

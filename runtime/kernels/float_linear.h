@@ -31,6 +31,10 @@ class FloatLinear {
     FloatLinear(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
                 const LinearSize& size, uint32_t maxRows, std::span<const LinearTile> tuned = {});
 
+    /// All tiles that run on the device within `allowed`, for a tuner: BASE first, on a CPU fewer. Their costs mean
+    /// nothing.
+    static std::vector<LinearTile> tiles(const vk::Device& device, const vk::CapabilitySet& allowed,
+                                         const LinearSize& size);
     /// What a GPU takes for a row untuned: as many workgroups and teams as keep a large one busy. It runs on any device that
     /// has the weights in the order of lanes.
     static LinearTile gpuTile(const vk::Device& device, const LinearSize& size);

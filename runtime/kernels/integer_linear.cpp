@@ -26,17 +26,17 @@ IntegerLinear::IntegerLinear(vk::Device& device, vk::PipelineLibrary& library, c
         throw Error(Result::Unsupported, "integer linear layers need 4 or 8-bit weights and 1 to 131999 inputs, not " +
                                              std::to_string(shape_.inputs));
     }
-    const std::vector<IntegerTile> possible = integerTiles(device, allowed, size, maxRows, splits);
     for (const LinearTile& wanted : tuned) {
-        const auto found = std::find_if(possible.begin(), possible.end(), [&](const IntegerTile& item) {
-            return item.tile.module == wanted.module && item.tile.rows == wanted.rows;
-        });
-        if (found != possible.end()) addTile(library, *found, wanted.cost);
+        for (const IntegerTile& item : integerTiles(device, allowed, size, maxRows, wanted.splits)) {
+            const LinearTile& tile = item.tile;
+            if (tile.module == wanted.module && tile.rows == wanted.rows && tile.tiles == wanted.tiles)
+                addTile(library, item, wanted.cost);
+        }
     }
     if (!tiles_.empty()) return;
     // A tile is of use when there are more rows than the next smaller one takes.
     uint32_t covered = 0;
-    for (const IntegerTile& item : possible) {
+    for (const IntegerTile& item : integerTiles(device, allowed, size, maxRows, splits)) {
         if (!item.usual) continue;
         if (maxRows > covered) addTile(library, item, item.tile.cost);
         covered = item.tile.rows;
@@ -47,22 +47,27 @@ std::vector<LinearTile> IntegerLinear::tiles(const vk::Device& device, const vk:
                                              const LinearSize& size, uint32_t maxRows) {
     std::vector<LinearTile> all;
     for (const IntegerTile& item : integerTiles(device, allowed, size, maxRows, 0)) all.push_back(item.tile);
+    // A tile that cannot have so many takes fewer, or knows none.
+    for (uint32_t splits = 1, more = device.info().type != vk::DeviceType::Cpu; more != 0; splits *= 2) {
+        more = 0;
+        for (const IntegerTile& item : integerTiles(device, allowed, size, maxRows, splits)) {
+            if (item.tile.splits != splits) continue;
+            all.push_back(item.tile);
+            ++more;
+        }
+    }
     return all;
 }
 
 void IntegerLinear::addTile(vk::PipelineLibrary& library, const IntegerTile& item, double cost) {
     vk::PipelineSpec spec = item.spec;
     spec.module = item.module;
-    tiles_.push_back({&library.get(spec), item.tile.module, item.tile.rows, item.columns, cost, item.texel});
-}
-
-LinearTile IntegerLinear::tile(uint32_t rows) const {
-    const Tile& chosen = tileFor(rows);
-    return {chosen.module, chosen.rows, chosen.cost};
+    tiles_.push_back({&library.get(spec), item.tile, item.columns, item.texel});
+    tiles_.back().tile.cost = cost;
 }
 
 const IntegerLinear::Tile& IntegerLinear::tileFor(uint32_t rows) const {
-    const auto cost = [rows](const Tile& tile) { return static_cast<double>(divideUp(rows, tile.rows)) * tile.cost; };
+    const auto cost = [rows](const Tile& tile) { return static_cast<double>(divideUp(rows, tile.tile.rows)) * tile.tile.cost; };
     return *std::min_element(tiles_.begin(), tiles_.end(),
                              [&](const Tile& a, const Tile& b) { return cost(a) < cost(b); });
 }
@@ -78,6 +83,7 @@ void IntegerLinear::record(vk::Recorder& recorder, const Args& args) const {
                                                  std::to_string(std::min(maxRows_, args.x.rows())));
     }
     const Tile& tile = tileFor(args.rows);
+    const uint32_t height = tile.tile.rows;
     if (tile.texel && (!args.x.texel() || !weights.panels().front().codesTexel)) {
         throw Error(Result::InvalidArgument,
                     "weights and quantised rows must be made with the capabilities of their plan");
@@ -87,7 +93,7 @@ void IntegerLinear::record(vk::Recorder& recorder, const Args& args) const {
                               ? vk::read(*args.x.texel())
                               : vk::read(args.x.storage().part(0, QuantisedRows::sizeBytes(args.rows, shape_.inputs)));
     const vk::Binding out = args.accumulate ? vk::readWrite(y) : vk::write(y);
-    const uint64_t rowsOfDispatch = uint64_t{device_.limits().maxWorkgroupCount[1]} * tile.rows;
+    const uint64_t rowsOfDispatch = uint64_t{device_.limits().maxWorkgroupCount[1]} * height;
 
     for (const WeightPanel& panel : weights.panels()) {
         const vk::Binding codes = tile.texel ? vk::read(*panel.codesTexel) : vk::read(panel.codes);
@@ -109,8 +115,8 @@ void IntegerLinear::record(vk::Recorder& recorder, const Args& args) const {
             const uint64_t rows = std::min(rowsOfDispatch, args.rows - first);
             recorder.dispatch(*tile.pipeline, {x, codes, parameters, out}, push,
                               {static_cast<uint32_t>(divideUp(panel.rowCount, tile.columns)),
-                               static_cast<uint32_t>(divideUp(rows, tile.rows)), 1},
-                              tile.rows == 1 ? "integer_gemv" : "integer_gemm");
+                               static_cast<uint32_t>(divideUp(rows, height)), 1},
+                              height == 1 ? "integer_gemv" : "integer_gemm");
         }
     }
 }

@@ -54,17 +54,15 @@ class IntegerLinear {
     void record(vk::Recorder& recorder, const Args& args) const;
 
     /// The shaders that maxRows rows run, without their tile.
-    std::string_view module() const { return tileFor(maxRows_).module; }
+    std::string_view module() const { return tileFor(maxRows_).tile.module; }
     /// The tile that so many rows run.
-    LinearTile tile(uint32_t rows) const;
+    LinearTile tile(uint32_t rows) const { return tileFor(rows).tile; }
 
   private:
     struct Tile {
         const vk::Pipeline* pipeline = nullptr;
-        std::string module;
-        uint32_t rows = 0;     ///< rows of x a workgroup computes
-        uint32_t columns = 0;  ///< and columns of y
-        double cost = 1;       ///< of a workgroup, beside that of a single row
+        LinearTile tile;
+        uint32_t columns = 0;  ///< of y a workgroup computes
         bool texel = false;    ///< reads through texel buffers
     };
     void addTile(vk::PipelineLibrary& library, const IntegerTile& item, double cost);

@@ -91,7 +91,9 @@ class Tiles {
   private:
     void add(const Variant& variant, const TileHeight& height, bool usual) {
         IntegerTile item;
-        item.tile = {variant.module, height.rows, height.cost};
+        item.tile.module = variant.module;
+        item.tile.rows = height.rows;
+        item.tile.cost = height.cost;
         item.usual = usual;
         item.columns = kTilesOfGroup * lanes_;
         item.texel = variant.required.contains(vk::Capability::Texel);
@@ -129,6 +131,7 @@ class Tiles {
         item.spec.constants.push_back(cpu_ ? 1 : 0);
         if (rows == 1 || item.texel) {
             const uint32_t splits = rows == 1 ? laneSplits() : 1;
+            if (rows == 1 && splits_ != 0) item.tile.splits = splits;
             item.spec.constants.front() *= splits;
             item.spec.constants.push_back(splits);
         }
@@ -165,6 +168,7 @@ class Tiles {
         const uint32_t most = std::min({kMostSplits, shares, device_.limits().maxWorkgroupInvocations / lanes_});
         const uint32_t splits = std::min(splits_ != 0 ? splits_ : cpu_ ? 1 : usual, most);
         const uint32_t terms = std::min(std::max(kTermsOfRound / rows, splits), shares);
+        if (splits_ != 0) item.tile.splits = splits;
         item.columns = tilesAtOnce * lanes_;
         item.spec.constants = {lanes_ * splits, rows, tilesAtOnce, splits, unroll, groups == 1 || splits == 1 ? 1 : terms};
     }
@@ -205,14 +209,11 @@ class Tiles {
         addMatrix(*shape, {2, 2, frags(32, shape->m), frags(32, shape->n), 2, 3, 2.6});
         constexpr uint64_t kRows = 128, kColumns = 256, kWorkgroups = 128;
         const bool large = shape_.groups() == 1 && divideUp(maxRows_, kRows) * (size_.outputs / kColumns) >= kWorkgroups;
-        if (large) {
-            addMatrix(*shape, {2, 4, frags(64, shape->m), frags(64, shape->n), 1, 2, 5});
-        } else {
-            addMatrix(*shape, {2, 4, frags(64, shape->m), frags(32, shape->n), 2, 2, 5});
-        }
+        addMatrix(*shape, {2, 4, frags(64, shape->m), frags(64, shape->n), 1, 2, 5}, large);
+        addMatrix(*shape, {2, 4, frags(64, shape->m), frags(32, shape->n), 2, 2, 5}, !large);
     }
 
-    void addMatrix(const vk::CoopmatShape& shape, const MatrixTile& matrices) {
+    void addMatrix(const vk::CoopmatShape& shape, const MatrixTile& matrices, bool usual = true) {
         const uint32_t waves = matrices.wavesM * matrices.wavesN;
         const uint32_t rows = matrices.wavesM * matrices.fragsM * shape.m, columns = matrices.wavesN * matrices.fragsN * shape.n;
         const bool oneGroup = shape_.groups() == 1;
@@ -220,8 +221,8 @@ class Tiles {
         const uint32_t shared = (rows + columns) * (step * kBlockInputs + 16) * 2 + (rows + 2 * columns) * 8;
         if (lanes_ * waves > device_.limits().maxWorkgroupInvocations || shared > device_.limits().maxSharedBytes) return;
         IntegerTile item;
-        item.tile = {matrixModule(), rows, matrices.cost};
-        item.usual = true;
+        item.tile = {matrixModule(), rows, matrices.cost, columns / lanes_, 0};
+        item.usual = usual;
         item.columns = columns;
         item.module = matrixModule();
         item.spec.constants = {lanes_ * waves,  shape.m,         shape.n,         shape.k, lanes_,   matrices.wavesM,

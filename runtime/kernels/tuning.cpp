@@ -16,23 +16,28 @@ constexpr size_t kMostRecords = 1u << 14;
 /// A tile of a size in the blob: plain numbers, in the machine's order, as the blob is only good on the machine it is
 /// from. Records of one size follow each other.
 struct TileRecord {
-    uint32_t format, inputs, groupSize, outputs;
-    uint32_t rows, unused;
+    uint32_t format, inputs, groupSize, outputs, input;
+    uint32_t rows, tiles, splits;
     double cost;
     char module[48];
 };
-static_assert(std::is_trivially_copyable_v<TileRecord> && sizeof(TileRecord) == 80);
+static_assert(std::is_trivially_copyable_v<TileRecord> && sizeof(TileRecord) == 88);
 
-/// Keeps this blob apart from others in the same envelope, and from another layout of records.
+/// Keeps this blob apart from others in the same envelope, and from those whose records had another meaning: a new
+/// meaning takes a new number. (80: integer linears only.)
 uint64_t contentsId(uint64_t library) {
-    return (library ^ 0x74756e696e67u) + sizeof(TileRecord);
+    constexpr uint64_t kMeaning = 81;
+    return (library ^ 0x74756e696e67u) + kMeaning;
 }
 
 bool isSane(const TileRecord& record) {
-    const bool format = record.format == static_cast<uint32_t>(WeightFormat::Int4) ||
-                        record.format == static_cast<uint32_t>(WeightFormat::Int8);
-    return format && record.rows > 0 && record.rows <= 1024 && record.cost > 0 && record.cost < 1e15 &&
-           std::memchr(record.module, 0, sizeof record.module) != nullptr;
+    const bool codes = record.format == static_cast<uint32_t>(WeightFormat::Int4) ||
+                       record.format == static_cast<uint32_t>(WeightFormat::Int8);
+    const bool floats = record.input == static_cast<uint32_t>(LinearInput::Floats) &&
+                        record.format <= static_cast<uint32_t>(WeightFormat::BF16);
+    const bool size = floats || (codes && record.input == static_cast<uint32_t>(LinearInput::Codes));
+    return size && record.rows > 0 && record.rows <= 1024 && record.tiles <= 1024 && record.splits <= 1024 &&
+           record.cost > 0 && record.cost < 1e15 && std::memchr(record.module, 0, sizeof record.module) != nullptr;
 }
 
 }  // namespace
@@ -46,9 +51,10 @@ Tuning::Tuning(const vk::DeviceInfo& info, uint64_t library, std::span<const std
         std::memcpy(&record, payload.data() + at, sizeof record);
         if (!isSane(record)) continue;
         const LinearSize size{{static_cast<WeightFormat>(record.format), record.inputs, record.groupSize},
-                              record.outputs};
+                              record.outputs,
+                              static_cast<LinearInput>(record.input)};
         if (sizes_.empty() || !(sizes_.back().size == size)) sizes_.push_back({size, {}});
-        sizes_.back().tiles.push_back({record.module, record.rows, record.cost});
+        sizes_.back().tiles.push_back({record.module, record.rows, record.cost, record.tiles, record.splits});
     }
 }
 
@@ -73,7 +79,10 @@ std::vector<std::byte> Tuning::blob(const vk::DeviceInfo& info, uint64_t library
             record.inputs = shape.inputs;
             record.groupSize = shape.groupSize;
             record.outputs = entry.size.outputs;
+            record.input = static_cast<uint32_t>(entry.size.input);
             record.rows = tile.rows;
+            record.tiles = tile.tiles;
+            record.splits = tile.splits;
             record.cost = tile.cost;
             tile.module.copy(record.module, sizeof record.module - 1);
             const auto* bytes = reinterpret_cast<const std::byte*>(&record);

@@ -1,6 +1,7 @@
 #pragma once
-// Which tiles of integer linears (integer_linear.h) are fastest on a device, as the tuner measured them (tuner.h). A
-// choice of tiles changes times only, never a result.
+// Which tiles of linears (integer_linear.h, float_linear.h) are fastest on a device, as the tuner measured them
+// (tuner.h). A choice of tiles never changes what integer linears compute, and what float ones compute only within the
+// rounding of a sum that is added in another order.
 
 #include "kernels/linear_weights.h"
 #include "vk/device_info.h"
@@ -19,15 +20,18 @@ struct LinearTile {
     uint32_t rows = 0;    ///< rows of x a workgroup computes
     double cost = 1;      ///< of one pass of so many rows over the layer; only costs of one layer compare
     uint32_t tiles = 0;   ///< float linears: weight tiles a workgroup computes
-    uint32_t splits = 1;  ///< float linears: teams of a workgroup that share K
+    uint32_t splits = 0;  ///< float_gemv: teams of a workgroup that share K
 
     bool operator==(const LinearTile&) const = default;
 };
+
+enum class LinearInput { Codes, Floats };  ///< IntegerLinear reads quantised rows, FloatLinear floats
 
 /// A linear as large as it is.
 struct LinearSize {
     LinearShape shape;
     uint32_t outputs = 0;  ///< N
+    LinearInput input = LinearInput::Codes;
 
     bool operator==(const LinearSize&) const = default;
 };

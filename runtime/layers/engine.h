@@ -25,6 +25,11 @@ struct Engine {
     vk::PipelineLibrary& pipelines;
     vk::CapabilitySet allowed;                ///< kernel variants are chosen within this set
     const kernels::Tuning* tuning = nullptr;  ///< what is known of their speed; read while layers are made
+
+    /// What is known of a linear's.
+    std::span<const kernels::LinearTile> tilesOf(const kernels::LinearSize& size) const {
+        return tuning != nullptr ? tuning->tilesOf(size) : std::span<const kernels::LinearTile>();
+    }
 };
 
 /// Where weights go while a model is loaded: the arena keeps them and must outlive the layers.

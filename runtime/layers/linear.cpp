@@ -6,14 +6,19 @@ Linear::Linear(const Engine& engine, WeightSink& sink, const LinearSource& sourc
     : weights_(engine.device, sink.arena, sink.uploader, engine.allowed, source.shape(), source.parts(),
                quantisedInput ? kernels::integerOrder(engine.device, engine.allowed, source.shape())
                               : kernels::floatOrder(engine.device, engine.allowed, source.shape())) {
-    const kernels::LinearSize size{source.shape(), weights_.outputs()};
+    const auto input = quantisedInput ? kernels::LinearInput::Codes : kernels::LinearInput::Floats;
+    const kernels::LinearSize size{source.shape(), weights_.outputs(), input};
+    const std::span<const kernels::LinearTile> tuned = engine.tilesOf(size);
     if (quantisedInput) {
-        const auto tuned =
-            engine.tuning != nullptr ? engine.tuning->tilesOf(size) : std::span<const kernels::LinearTile>();
         integerKernel_.emplace(engine.device, engine.pipelines, engine.allowed, size, kMaxRows, tuned);
     } else {
-        floatKernel_.emplace(engine.device, engine.pipelines, engine.allowed, size, kMaxRows);
+        floatKernel_.emplace(engine.device, engine.pipelines, engine.allowed, size, kMaxRows, tuned);
     }
+}
+
+kernels::LinearSize Linear::size() const {
+    const auto input = integerKernel_ ? kernels::LinearInput::Codes : kernels::LinearInput::Floats;
+    return {weights_.shape(), weights_.outputs(), input};
 }
 
 void Linear::record(vk::Recorder& recorder, const SiteInput& x, const vk::BufferView& y, uint32_t rows,

@@ -24,6 +24,7 @@ class Linear {
                 bool accumulate) const;
 
     const kernels::LinearWeights& weights() const { return weights_; }
+    kernels::LinearSize size() const;
 
   private:
     kernels::LinearWeights weights_;

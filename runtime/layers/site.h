@@ -21,7 +21,7 @@ class Site {
     uint32_t inputs() const { return input_.width(); }
     uint32_t outputs() const { return linear_.weights().outputs(); }
     bool quantises() const { return input_.quantises(); }
-    const Linear& linear() const { return linear_; }
+    kernels::LinearSize size() const { return linear_.size(); }  ///< of the stacked linears
 
     /// Whether record() with so many rows wants what stands before the site's norm or SwiGLU (TransformSite::fuses).
     bool fuses(uint32_t rows) const { return input_.fuses(rows); }

@@ -37,9 +37,9 @@ Logits::Logits(const Engine& engine, WeightSink& sink, const format::TensorStore
     : norm_(engine, sink, store, format::kFinalNormName, static_cast<uint32_t>(config.hiddenSize), config.rmsNormEps),
       ownWeights_(config.tieWordEmbeddings ? std::nullopt
                                            : std::optional(load(engine, sink, store, config, format::kHeadName))),
-      head_(engine.device, engine.pipelines, engine.allowed,
-            {ownWeights_ ? ownWeights_->shape() : embedding.table().shape(), static_cast<uint32_t>(config.vocabSize)},
-            kMaxRows) {}
+      size_{(ownWeights_ ? *ownWeights_ : embedding.table()).shape(), static_cast<uint32_t>(config.vocabSize),
+            kernels::LinearInput::Floats},
+      head_(engine.device, engine.pipelines, engine.allowed, size_, kMaxRows, engine.tilesOf(size_)) {}
 
 void Logits::record(vk::Recorder& recorder, const Embedding& embedding, const vk::BufferView& x,
                     const vk::BufferView& normed, const vk::BufferView& logits, uint32_t rows) const {

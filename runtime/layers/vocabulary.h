@@ -39,9 +39,13 @@ class Logits {
     void record(vk::Recorder& recorder, const Embedding& embedding, const vk::BufferView& x,
                 const vk::BufferView& normed, const vk::BufferView& logits, uint32_t rows) const;
 
+    /// Of the head's linear.
+    const kernels::LinearSize& size() const { return size_; }
+
   private:
     Norm norm_;
     std::optional<kernels::LinearWeights> ownWeights_;  // none for a tied head
+    kernels::LinearSize size_;
     kernels::FloatLinear head_;
 };
 

@@ -90,16 +90,16 @@ std::vector<layers::DecoderLayer> DecoderModel::loadLayers(Loading& loading) {
     return result;
 }
 
-std::vector<kernels::LinearSize> DecoderModel::integerLinears() const {
+std::vector<kernels::LinearSize> DecoderModel::linears() const {
     std::vector<kernels::LinearSize> sizes;
-    const auto add = [&](const layers::Site& site) {
-        const kernels::LinearSize size{site.linear().weights().shape(), site.outputs()};
-        if (site.quantises() && std::find(sizes.begin(), sizes.end(), size) == sizes.end()) sizes.push_back(size);
+    const auto add = [&](const kernels::LinearSize& size) {
+        if (std::find(sizes.begin(), sizes.end(), size) == sizes.end()) sizes.push_back(size);
     };
     for (const layers::DecoderLayer& layer : layers_) {
-        for (const layers::Site* site : layer.attention().sites()) add(*site);
-        for (const layers::Site* site : layer.mlp().sites()) add(*site);
+        for (const layers::Site* site : layer.attention().sites()) add(site->size());
+        for (const layers::Site* site : layer.mlp().sites()) add(site->size());
     }
+    add(logits_.size());
     return sizes;
 }
 

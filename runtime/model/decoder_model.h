@@ -44,8 +44,8 @@ class DecoderModel {
 
     uint64_t reservedBytes() const { return arena_.reservedBytes(); }  ///< blocks on the device that hold the weights
 
-    /// The sizes of its integer linears, each once: what a tuner should measure.
-    std::vector<kernels::LinearSize> integerLinears() const;
+    /// The sizes of its linears, the head's among them, each once: what a tuner should measure.
+    std::vector<kernels::LinearSize> linears() const;
 
     const layers::Embedding& embedding() const { return embedding_; }
     std::span<const layers::DecoderLayer> layers() const { return layers_; }

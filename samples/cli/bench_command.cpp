@@ -219,7 +219,7 @@ void addBenchCommand(CommandLine& line) {
     command.option("--seconds", a->seconds, "With --kernels: seconds of measuring each entry").range(0.0, 60.0);
     command.option("-o,--output,--format", a->format, "Output format").oneOf({"md", "csv", "json"});
     command.flag("--tune", a->tune,
-                 "Measure the kernels that MODEL_DIR's integer layers could run with on the device, check their results, and keep "
+                 "Measure the kernels that MODEL_DIR's linear layers could run with on the device, check their results, and keep "
                  "the fastest for later runs (in VULCAT_CACHE, or the user's cache folder)");
     command.flag("--calibrate", a->calibrate, "Measure calibration's heavy steps on the CPU instead of a model");
     command.option("--width", a->width, "With --calibrate: inputs and outputs of the layer").range(128, 16384);

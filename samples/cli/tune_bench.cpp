@@ -5,11 +5,13 @@
 
 #include "base/checked.h"
 #include "base/path_text.h"
+#include "kernels/float_linear.h"
 #include "kernels/integer_linear.h"
 #include "kernels/tuner.h"
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace vulcat::cli {
@@ -17,11 +19,17 @@ namespace {
 
 std::string nameOf(const kernels::LinearSize& size) {
     const std::string group = size.shape.groupSize == 0 ? "" : "-g" + std::to_string(size.shape.groupSize);
-    return "w" + std::to_string(size.shape.bits()) + group + ", " + std::to_string(size.outputs) + "x" + std::to_string(size.shape.inputs);
+    const std::string floats = size.input == kernels::LinearInput::Floats ? "a16" : "";
+    return "w" + std::to_string(size.shape.bits()) + floats + group + ", " + std::to_string(size.outputs) + "x" + std::to_string(size.shape.inputs);
 }
 
 std::string nameOf(const kernels::LinearTile& tile) {
-    return tile.module.substr(std::string("integer_linear_").size()) + " x " + std::to_string(tile.rows);
+    constexpr std::string_view kIntegers = "integer_linear_";
+    std::string name = tile.module.starts_with(kIntegers) ? tile.module.substr(kIntegers.size()) : tile.module;
+    name += " x " + std::to_string(tile.rows);
+    if (tile.tiles != 0) name += " x " + std::to_string(tile.tiles);
+    if (tile.splits != 0) name += " / " + std::to_string(tile.splits);
+    return name;
 }
 
 double millisecondsOf(const kernels::LinearTile& tile, uint32_t rows) {
@@ -32,15 +40,16 @@ double millisecondsOf(const kernels::LinearTile& tile, uint32_t rows) {
 kernels::LinearTile measured(const kernels::TunedLinear& tuned, kernels::LinearTile tile) {
     tile.cost = 0;
     for (const kernels::LinearTile& other : tuned.measured) {
-        if (other.module == tile.module && other.rows == tile.rows) tile.cost = other.cost;
+        if (other.module == tile.module && other.rows == tile.rows && other.tiles == tile.tiles && other.splits == tile.splits) tile.cost = other.cost;
     }
     return tile;
 }
 
-void addRows(Table& table, OpenDevice& device, const kernels::LinearSize& size, const kernels::TunedLinear& tuned) {
-    const layers::Engine engine = device.engine();
-    const kernels::IntegerLinear plain(engine.device, engine.pipelines, engine.allowed, size, layers::kMaxRows);
-    const kernels::IntegerLinear best(engine.device, engine.pipelines, engine.allowed, size, layers::kMaxRows, tuned.best);
+/// Untuned and tuned.
+template <class Linear>
+void addRows(Table& table, const layers::Engine& engine, const kernels::LinearSize& size, const kernels::TunedLinear& tuned) {
+    const Linear plain(engine.device, engine.pipelines, engine.allowed, size, layers::kMaxRows);
+    const Linear best(engine.device, engine.pipelines, engine.allowed, size, layers::kMaxRows, tuned.best);
     for (const uint32_t rows : {1u, 2u, 4u, 8u, 16u, layers::kMaxRows}) {
         const kernels::LinearTile before = measured(tuned, plain.tile(rows)), after = best.tile(rows);
         const double was = millisecondsOf(before, rows), is = millisecondsOf(after, rows);
@@ -52,10 +61,7 @@ void addRows(Table& table, OpenDevice& device, const kernels::LinearSize& size, 
 }  // namespace
 
 Table tuneModel(OpenDevice& device, const std::filesystem::path& folder) {
-    const std::vector<kernels::LinearSize> sizes = GpuModel(device, folder).model().integerLinears();
-    if (sizes.empty()) {
-        throw Error(Result::InvalidArgument, pathText(folder) + ": no layer has integer weights and integer activations; there is nothing to tune");
-    }
+    const std::vector<kernels::LinearSize> sizes = GpuModel(device, folder).model().linears();
     kernels::TunerOptions options;
     options.maxRows = layers::kMaxRows;
     options.goOn = [] { return !interrupted.load(); };
@@ -68,7 +74,11 @@ Table tuneModel(OpenDevice& device, const std::filesystem::path& folder) {
         const kernels::TunedLinear tuned = kernels::tuneLinear(engine.device, engine.pipelines, engine.allowed, sizes[i], options);
         for (const std::string& wrong : tuned.wrong) logWarning("kernel " + wrong + " computes wrongly on this device and is passed over");
         tuning.set(sizes[i], tuned.best);
-        addRows(table, device, sizes[i], tuned);
+        if (sizes[i].input == kernels::LinearInput::Floats) {
+            addRows<kernels::FloatLinear>(table, engine, sizes[i], tuned);
+        } else {
+            addRows<kernels::IntegerLinear>(table, engine, sizes[i], tuned);
+        }
     }
     line.clear();
     const bool kept = device.keepTuning(std::move(tuning));
