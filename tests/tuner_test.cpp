@@ -96,6 +96,16 @@ TEST_CASE("a tuned linear runs the tiles it is given, and the table's where none
     CHECK(plain.tile(512).rows == 4);
 }
 
+TEST_CASE("a tuned integer linear takes the splits it is given where it can") {
+    test::GpuFixture gpu;
+    const vk::CapabilitySet subgroups = gpu.capabilities() & vk::CapabilitySet{vk::Capability::Subgroup};
+    const kernels::LinearTile tile{"integer_linear_w4_subgroup", 1, 1, 0, 3};
+    const kernels::LinearTile base{"integer_linear_w4", 1, 1, 0, 3};
+    const kernels::LinearSize size{{kernels::WeightFormat::Int4, 4096, 0}, 64};
+    CHECK(kernels::IntegerLinear(gpu.device(), gpu.pipelines(), subgroups, size, 1, {&tile, 1}).tile(1) == tile);
+    CHECK(kernels::IntegerLinear(gpu.device(), gpu.pipelines(), {}, size, 1, {&base, 1}).tile(1).splits == 0);
+}
+
 TEST_CASE("tuning ends when it is told to") {
     test::GpuFixture gpu;
     kernels::TunerOptions options;

@@ -19,8 +19,8 @@ struct LinearTile {
     std::string module;   ///< name in the shader table without its height
     uint32_t rows = 0;    ///< rows of x a workgroup computes
     double cost = 1;      ///< of one pass of so many rows over the layer; only costs of one layer compare
-    uint32_t tiles = 0;   ///< float linears: weight tiles a workgroup computes
-    uint32_t splits = 0;  ///< float_gemv: teams of a workgroup that share K
+    uint32_t tiles = 0;   ///< weight tiles a workgroup computes, where there is a choice
+    uint32_t splits = 0;  ///< teams of a workgroup that share K; 0: as suits the device, if any
 
     bool operator==(const LinearTile&) const = default;
 };
