@@ -46,7 +46,7 @@ constexpr uint32_t kTilesOfFloatGroup = 4;
 
 constexpr std::string_view kGemv = "float_gemv";  // see shaders/float_gemv.comp
 constexpr uint32_t kMostTilesOfGemv = 4;
-constexpr uint32_t kMostGemvSplits = 16;
+constexpr uint32_t kMostGemvSplits = 32;
 constexpr uint32_t kMultiprocessors = 128;     // of a large GPU
 constexpr uint32_t kSubgroupsToKeepBusy = 16;  // each of them
 constexpr uint32_t kManyWorkgroups = 4 * kMultiprocessors;
