@@ -13,5 +13,6 @@ float expAccurate(float x) {
     p = p * r + 1.6666665459e-1;
     p = p * r + 5.0000001201e-1;
     p = p * (r * r) + r + 1.0;
-    return p * uintBitsToFloat(uint(int(n) + 127) << 23);
+    // n + 127 without a conversion, which newer llvmpipe does lane by lane: the sum is exact, its low bits are n.
+    return p * uintBitsToFloat((floatBitsToUint(n + 12582912.0) + 127u) << 23);
 }

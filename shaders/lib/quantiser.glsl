@@ -26,5 +26,7 @@ Quantiser quantiserOf(vec2 range, out float scale) {
 
 int quantise(Quantiser quantiser, float value) {
     precise float scaled = value * quantiser.inverse;
-    return clamp(int(roundEven(scaled)) + quantiser.zero, quantiser.lowest, quantiser.highest);
+    // int(roundEven(scaled)) without a conversion, which newer llvmpipe does lane by lane: below 2^22 the sum is exact.
+    precise float shifted = roundEven(scaled) + 12582912.0;
+    return clamp(floatBitsToInt(shifted) - 0x4B400000 + quantiser.zero, quantiser.lowest, quantiser.highest);
 }
