@@ -9,6 +9,7 @@ vulcat_shader(mix_hadamard FILE mix_hadamard.comp)
 vulcat_shader(mix_hadamard_texel FILE mix_hadamard.comp DEFINES TEXEL REQUIRES TEXEL)
 vulcat_shader(mix_dense FILE mix_dense.comp)
 vulcat_shader(mix_dense_texel FILE mix_dense.comp DEFINES TEXEL REQUIRES TEXEL)
+vulcat_shader(mix_codes_address FILE mix_codes.comp REQUIRES SUBGROUP ADDRESS)
 # Modules <name>_m<rows of a tile>.
 foreach(rows 1 4)
   set(tile FILE block_transform.comp DEFINES TILE_M=${rows})

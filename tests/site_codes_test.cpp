@@ -11,6 +11,7 @@
 
 #include "format/half.h"
 
+#include "support/codes_close.h"
 #include "support/gpu_fixture.h"
 #include "support/rng.h"
 #include "support/tiers.h"
@@ -18,10 +19,6 @@
 #include "base/error.h"
 
 #include <doctest/doctest.h>
-
-#include <bit>
-#include <cmath>
-#include <cstdlib>
 
 using namespace vulcat;
 using kernels::SiteSource;
@@ -124,27 +121,6 @@ std::vector<uint32_t> fused(test::GpuFixture& gpu, vk::CapabilitySet allowed, co
     return gpu.readBack<uint32_t>(storage);
 }
 
-// A compiler may contract the sums of one kernel and not those of the other, so scales agree to rounding errors; on a
-// GPU, which may also take them in another order, a code at a tie moves by one.
-size_t differences(std::span<const uint32_t> a, std::span<const uint32_t> b, uint32_t rowWords) {
-    size_t count = 0;
-    for (size_t i = 0; i < a.size(); ++i) {
-        const size_t at = i % rowWords;
-        if (at == 0) {
-            const float p = std::bit_cast<float>(a[i]), q = std::bit_cast<float>(b[i]);
-            count += std::fabs(p - q) > 1e-5f * std::fabs(p) ? a.size() : 0;
-        } else if (at == 1) {
-            count += a[i] != b[i];  // zero points
-        } else if (at >= 4 && a[i] != b[i]) {
-            for (uint32_t shift = 0; shift < 32; shift += 8) {
-                const int p = static_cast<int8_t>(a[i] >> shift), q = static_cast<int8_t>(b[i] >> shift);
-                count += std::abs(p - q) > 1 ? a.size() : p != q;
-            }
-        }
-    }
-    return count;
-}
-
 }  // namespace
 
 TEST_CASE("a site's input in one dispatch has the codes of the single kernels") {
@@ -165,7 +141,9 @@ TEST_CASE("a site's input in one dispatch has the codes of the single kernels") 
             for (const vk::CapabilitySet& allowed : test::wordTiers(gpu.capabilities())) {
                 const auto expected = unfused(gpu, allowed, shape, in, c.rows);
                 const auto codes = fused(gpu, allowed, shape, in, c.rows);
-                const size_t wrong = differences(codes, expected, kernels::QuantisedRows::rowWords(c.width));
+                // A compiler may contract the sums of one kernel and not those of the other, so scales agree to rounding
+                // errors; on a GPU, which may also take them in another order, a code at a tie moves by one.
+                const size_t wrong = test::codeDifferences(codes, expected, kernels::QuantisedRows::rowWords(c.width));
                 const bool good = wrong <= (sameCodes ? 0 : 2 + codes.size() / 100);
                 CHECK_MESSAGE(good, "width ", c.width, " block ", c.block, " source ", static_cast<int>(source), " on ",
                               allowed.toString(), ": ", wrong, " differences");

@@ -25,22 +25,30 @@ TransformSite::TransformSite(const Engine& engine, WeightSink& sink, const forma
         blockWords_ = uploadWords(sink, kernels::BlockTransform::layOut(width, block, transform.blocks, transform.tail,
                                                                         order, kernels::weightLanes(engine.device)));
     }
-    const auto stride = static_cast<uint32_t>(transform.mixStride);
-    const auto core = static_cast<uint32_t>(transform.mixCore);
-    if (transform.hasMix() && core > 1) {
-        mixCore_.emplace(engine.device, engine.pipelines, engine.allowed, width, core, stride);
-        mixMatrix_ = uploadFloats(sink, kernels::MixDense::layOut(core, transform.mixMatrix));
-    }
-    if (transform.hasMix() && transform.mixPower() > 0) {
-        mixHadamard_.emplace(engine.device, engine.pipelines, engine.allowed, width, 1u << transform.mixPower(),
-                             stride * core);
-    }
+    std::optional<kernels::ActivationFormat> format;
     if (recipe.activationBits < 16) {
-        const kernels::ActivationFormat format{static_cast<uint32_t>(recipe.activationBits),
-                                               recipe.activationBits == 8 || recipe.activationSymmetric};
-        quantise_.emplace(engine.device, engine.pipelines, engine.allowed, format);
-        fuse(engine, sink, transform, format, before);
+        format = {static_cast<uint32_t>(recipe.activationBits), recipe.activationBits == 8 || recipe.activationSymmetric};
+        quantise_.emplace(engine.device, engine.pipelines, engine.allowed, *format);
     }
+    if (transform.hasMix()) planMix(engine, sink, transform, format);
+    if (format) fuse(engine, sink, transform, *format, before);
+}
+
+void TransformSite::planMix(const Engine& engine, WeightSink& sink, const format::Transform& transform,
+                            const std::optional<kernels::ActivationFormat>& format) {
+    const auto core = static_cast<uint32_t>(transform.mixCore);
+    const auto stride = static_cast<uint32_t>(transform.mixStride);
+    const uint32_t order = 1u << transform.mixPower();
+    if (core > 1) mixMatrix_ = uploadFloats(sink, kernels::MixDense::layOut(core, transform.mixMatrix));
+    if (format) {
+        const kernels::MixCodesShape shape{width_, core, stride, order, *format};
+        if (kernels::MixCodes::fits(engine.device, engine.allowed, shape)) {
+            mixCodes_.emplace(engine.device, engine.pipelines, shape);
+            return;
+        }
+    }
+    if (core > 1) mixCore_.emplace(engine.device, engine.pipelines, engine.allowed, width_, core, stride);
+    if (order > 1) mixHadamard_.emplace(engine.device, engine.pipelines, engine.allowed, width_, order, stride * core);
 }
 
 void TransformSite::fuse(const Engine& engine, WeightSink& sink, const format::Transform& transform,
@@ -64,7 +72,7 @@ void TransformSite::fuse(const Engine& engine, WeightSink& sink, const format::T
         return;
     }
     const std::span<const float> matrix =
-        mixCore_ ? std::span<const float>(transform.mixMatrix) : std::span<const float>();
+        shape.mixCore > 1 ? std::span<const float>(transform.mixMatrix) : std::span<const float>();
     fusedFloats_ = uploadFloats(sink, kernels::SiteCodes::layOut(shape, before.gamma, matrix));
 }
 
@@ -81,6 +89,10 @@ SiteInput TransformSite::record(vk::Recorder& recorder, const vk::BufferView& x,
     if (blocks_) {
         blocks_->record(recorder, {current, blockWords_, first, rows});
         current = first;
+    }
+    if (mixCodes_) {
+        mixCodes_->record(recorder, {current, mixMatrix_, *scratch.codes, rows});
+        return {current, scratch.codes};
     }
     if (mixCore_) {
         const vk::BufferView& target = blocks_ ? second : first;

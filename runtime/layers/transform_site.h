@@ -7,6 +7,7 @@
 #include "format/safetensors.h"
 #include "format/transform.h"
 #include "kernels/block_transform.h"
+#include "kernels/mix_codes.h"
 #include "kernels/mix_dense.h"
 #include "kernels/mix_hadamard.h"
 #include "kernels/quantise_rows.h"
@@ -59,6 +60,8 @@ class TransformSite {
     bool quantises() const { return quantise_.has_value(); }
 
   private:
+    void planMix(const Engine& engine, WeightSink& sink, const format::Transform& transform,
+                 const std::optional<kernels::ActivationFormat>& format);
     void fuse(const Engine& engine, WeightSink& sink, const format::Transform& transform,
               const kernels::ActivationFormat& format, const SiteBefore& before);
 
@@ -68,6 +71,7 @@ class TransformSite {
     std::optional<kernels::BlockTransform> blocks_;
     bool blocksTakeSwiGlu_ = false;
     vk::BufferView blockWords_;
+    std::optional<kernels::MixCodes> mixCodes_;  // both mixes and the quantiser in one dispatch, where there is one
     std::optional<kernels::MixDense> mixCore_;
     vk::BufferView mixMatrix_;
     std::optional<kernels::MixHadamard> mixHadamard_;

@@ -1,5 +1,5 @@
 // The push constants of the kernels that work row by row (embedding, rms_norm, rope_store, swiglu, mix_hadamard,
-// mix_dense, block_transform, site_codes), for C++ and GLSL.
+// mix_dense, mix_codes, block_transform, site_codes), for C++ and GLSL.
 //
 // groupsX, groupsY: workgroups of the whole dispatch, by which a kernel strides over its grid. Not gl_NumWorkGroups: a
 // dispatch that is run in parts (vkCmdDispatchBase) would see those of the part.
@@ -54,6 +54,13 @@ struct MixDensePush {
     uint order;
     uint stride;
     uint groupsY;
+};
+
+struct MixCodesPush {
+    uint firstRow;                ///< at which this dispatch begins
+    float scale;                  ///< 1 / sqrt(order) of the Hadamard mix
+    uint inputsLow, inputsHigh;   ///< device addresses of x
+    uint matrixLow, matrixHigh;   ///< and of the dense mix's matrix
 };
 
 struct BlockTransformPush {
