@@ -112,14 +112,15 @@ std::vector<LinearTile> FloatLinear::tiles(const vk::Device& device, const vk::C
         if (!usable.contains(variant.required)) continue;
         for (const uint32_t rows : {1u, 4u, 8u}) {
             if (rows == 8 && !isTall(device, variant)) continue;
-            if (!cpu) all.push_back({variant.module, rows, 1, kTilesOfFloatGroup / 2});
+            if (!cpu && rows > 1) all.push_back({variant.module, rows, 1, kTilesOfFloatGroup / 2});
             all.push_back({variant.module, rows, 1, kTilesOfFloatGroup});
         }
     }
     if (order != WeightOrder::Lanes) return all;
     for (uint32_t tiles = cpu ? kMostTilesOfGemv : 1; tiles <= kMostTilesOfGemv; tiles *= 2) {
         const uint32_t most = cpu ? 1 : mostSplits(device, size.shape, tiles);
-        for (uint32_t splits = 1; splits <= most; splits *= 2) {
+        // A GPU's compiler takes half a second for each: only what may be the fastest there.
+        for (uint32_t splits = std::min(cpu ? 1u : 4u, most); splits <= most; splits *= 2) {
             all.push_back({std::string(kGemv), 1, 1, tiles, splits});
         }
     }

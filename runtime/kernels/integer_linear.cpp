@@ -47,13 +47,11 @@ std::vector<LinearTile> IntegerLinear::tiles(const vk::Device& device, const vk:
                                              const LinearSize& size, uint32_t maxRows) {
     std::vector<LinearTile> all;
     for (const IntegerTile& item : integerTiles(device, allowed, size, maxRows, 0)) all.push_back(item.tile);
-    // A tile that cannot have so many takes fewer, or knows none.
-    for (uint32_t splits = 1, more = device.info().type != vk::DeviceType::Cpu; more != 0; splits *= 2) {
-        more = 0;
+    if (device.info().type == vk::DeviceType::Cpu) return all;
+    for (const uint32_t splits : {1u, 4u, 8u, 16u, 32u}) {
         for (const IntegerTile& item : integerTiles(device, allowed, size, maxRows, splits)) {
-            if (item.tile.splits != splits) continue;
-            all.push_back(item.tile);
-            ++more;
+            // A tile that cannot have so many has fewer, or knows none. Taller ones would take a driver's compiler long.
+            if (item.tile.rows == 1 && item.tile.splits == splits) all.push_back(item.tile);
         }
     }
     return all;

@@ -218,6 +218,7 @@ class Tiles {
         const uint32_t rows = matrices.wavesM * matrices.fragsM * shape.m, columns = matrices.wavesN * matrices.fragsN * shape.n;
         const bool oneGroup = shape_.groups() == 1;
         const uint32_t step = oneGroup || groupBlocksOf(shape_) % matrices.step == 0 ? matrices.step : 1;
+        const uint32_t depth = oneGroup ? matrices.depth : 1;  // the results of groups need the registers
         const uint32_t shared = (rows + columns) * (step * kBlockInputs + 16) * 2 + (rows + 2 * columns) * 8;
         if (lanes_ * waves > device_.limits().maxWorkgroupInvocations || shared > device_.limits().maxSharedBytes) return;
         IntegerTile item;
@@ -226,7 +227,7 @@ class Tiles {
         item.columns = columns;
         item.module = matrixModule();
         item.spec.constants = {lanes_ * waves,  shape.m,         shape.n,         shape.k, lanes_,   matrices.wavesM,
-                               matrices.wavesN, matrices.fragsM, matrices.fragsN, step,    oneGroup, matrices.depth};
+                               matrices.wavesN, matrices.fragsM, matrices.fragsN, step,    oneGroup, depth};
         finish(std::move(item), device_.subgroupSizeControl() ? lanes_ : 0);
     }
 

@@ -17,7 +17,7 @@ constexpr uint32_t kPattern = 64;
 constexpr uint32_t kMostOutputs = 1u << 14;
 constexpr uint32_t kRows = 64;
 constexpr uint32_t kRowsOnGpu = 256;  // two of the tallest tiles, and work enough for a large GPU
-constexpr uint64_t kBytesPastCaches = 128u << 20;
+constexpr uint64_t kBytesPastCaches = 64u << 20;
 // A CPU takes long for floats, and its tiles compare on less.
 constexpr uint32_t kFloatRowsOnCpu = 16;
 constexpr uint32_t kFloatWeightsOnCpu = 1u << 22;
