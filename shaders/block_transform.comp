@@ -9,7 +9,8 @@
 //           shuffles with constant sources.
 // TEXEL     x and blocks are texel buffers, see lib/rows4.glsl.
 // ADDRESS   x and blocks are read at addresses that all lanes share, see integer_linear_address.comp; blocks in the order of
-//           words: uint [ceil(k/8)][K / LANES][4][LANES]. LANES is the subgroup size and divides k and K; TILE_M is a
+//           words, one after the other, so that a block is one run of memory: uint [K / k][ceil(k/8)][k / LANES][4][LANES],
+//           k in both places that of the last block where that is smaller. LANES is the subgroup size and divides k and K; TILE_M is a
 //           specialisation constant; products and sums are fused.
 // SwiGLU    each input of a block is computed by its `perBlock` workgroups, which costs less than writing it and
 //           reading it again.
@@ -182,7 +183,11 @@ void main() {
             vec4 high[TILE_N];
             [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
                 if (n < OWN) {
+#ifdef ADDRESS
+                    const uvec4 w = blockWord(firstInput * ((push.block + 7) / 8) + word * blockEnd + column[n] - firstInput);
+#else
                     const uvec4 w = blockWord(word * push.width + column[n]);
+#endif
                     low[n] = fourHalves(w.xy, 1);
                     high[n] = fourHalves(w.zw, 1);
                 }

@@ -116,8 +116,9 @@ std::vector<uint32_t> fused(test::GpuFixture& gpu, vk::CapabilitySet allowed, co
     const auto floats = gpu.upload(kernels::SiteCodes::layOut(shape, in.gamma, in.matrix));
     const auto blocks = shape.block > 0 ? uploadBlocks(gpu, allowed, shape, in) : vk::BufferView{};
     const auto storage = gpu.output(kernels::QuantisedRows::sizeBytes(rows, shape.width));
+    const auto scratch = site.usesScratch() ? gpu.output<float>(size_t{rows} * shape.width) : vk::BufferView{};
     const kernels::QuantisedRows out(gpu.device(), {}, storage, rows, shape.width);
-    gpu.run([&](vk::Recorder& recorder) { site.record(recorder, {x, floats, blocks, out, rows}); });
+    gpu.run([&](vk::Recorder& recorder) { site.record(recorder, {x, floats, blocks, out, rows, scratch}); });
     return gpu.readBack<uint32_t>(storage);
 }
 

@@ -113,7 +113,9 @@ std::vector<uint32_t> BlockTransform::layOut(uint32_t width, uint32_t block, std
         const uint16_t* row = (b < full ? blocks.data() + b * block * block : tail.data()) + (n - b * block) * size;
         const LaneWords place(order, static_cast<uint32_t>(n % lanes), lanes);
         for (size_t j = 0; j < size; ++j) {
-            const size_t first = (j / kElementsOfWord * width + n / lanes * lanes) * 4;
+            const size_t column = (order == WeightOrder::Words ? n - b * block : n) / lanes * lanes;
+            const size_t first = order == WeightOrder::Words ? (b * block * words + j / kElementsOfWord * size + column) * 4
+                                                             : (j / kElementsOfWord * width + column) * 4;
             const size_t word = place(0, static_cast<uint32_t>(j % kElementsOfWord / 2));
             result[first + word] |= uint32_t{row[j]} << (j % 2 * 16);
         }

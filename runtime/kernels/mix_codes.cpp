@@ -22,10 +22,14 @@ constexpr uint32_t kTileVectors = 16;  // as many sums as lie in registers besid
 
 }  // namespace
 
-bool MixCodes::fits(const vk::Device& device, const vk::CapabilitySet& allowed, const MixCodesShape& shape) {
+bool MixCodes::takes(const MixCodesShape& shape, uint32_t lanes) {
     // A single vector a tile would leave the loops' own cost as the greater part.
-    return readsWords(device, allowed) && shape.stride % (4 * weightLanes(device)) == 0 && shape.order <= kMostOrder &&
-           shape.core <= kMostCore && shape.core * shape.order >= 4;
+    return shape.stride % (4 * lanes) == 0 && shape.order <= kMostOrder && shape.core <= kMostCore &&
+           shape.core * shape.order >= 4;
+}
+
+bool MixCodes::fits(const vk::Device& device, const vk::CapabilitySet& allowed, const MixCodesShape& shape) {
+    return readsWords(device, allowed) && takes(shape, weightLanes(device));
 }
 
 MixCodes::MixCodes(vk::Device& device, vk::PipelineLibrary& library, const MixCodesShape& shape)

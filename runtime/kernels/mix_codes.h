@@ -29,6 +29,8 @@ class MixCodes {
         uint32_t rows = 0;  ///< 1 <= rows <= out.rows()
     };
 
+    /// Whether the shape suits tiles of lib/tile_codes.glsl with so many lanes.
+    static bool takes(const MixCodesShape& shape, uint32_t lanes);
     /// Whether there is such a kernel for the device and the shape: elsewhere single kernels are faster.
     static bool fits(const vk::Device& device, const vk::CapabilitySet& allowed, const MixCodesShape& shape);
 

@@ -2,6 +2,7 @@
 
 #include "kernels/block_transform.h"
 #include "kernels/launch.h"
+#include "kernels/mix_codes.h"
 #include "kernels/mix_dense.h"
 #include "kernels/variant.h"
 
@@ -25,6 +26,8 @@ constexpr Variant kSiteCodesVariants[] = {
 constexpr Variant kSiteCodesWords = {
     "site_codes_address", {vk::Capability::Subgroup, vk::Capability::Texel, vk::Capability::Address}, 0};
 constexpr uint64_t kSharedForReductions = 2048;
+constexpr uint32_t kMostBlockInRegisters = 64;
+constexpr uint32_t kStep = 32;  // STEP of lib/site_tiles.glsl
 
 uint64_t paddedWidth(const SiteCodesShape& shape) {
     return roundUp(shape.width, 4);
@@ -33,6 +36,13 @@ uint64_t paddedWidth(const SiteCodesShape& shape) {
 uint64_t floatsOf(const SiteCodesShape& shape) {
     const uint64_t matrix = shape.mixCore > 1 ? shape.mixCore * roundUp(shape.mixCore, 8) : 0;
     return std::max<uint64_t>((shape.source == SiteSource::Norm ? paddedWidth(shape) : 0) + matrix, 4);
+}
+
+// Blocks whose sums lie in registers, and a mix that MixCodes could do.
+bool worksInRegisters(const SiteCodesShape& shape, uint32_t lanes) {
+    const bool blocks = shape.block > 0 && shape.block <= kMostBlockInRegisters && kStep % lanes == 0 && shape.block % kStep == 0 &&
+                        shape.width % shape.block == 0;
+    return blocks && shape.mixCore == 1 && MixCodes::takes({shape.width, 1, shape.mixStride, shape.mixOrder, shape.format}, lanes);
 }
 
 uint64_t sourceWidth(const SiteCodesShape& shape) {
@@ -74,10 +84,13 @@ SiteCodes::SiteCodes(vk::Device& device, vk::PipelineLibrary& library, const vk:
                       shape_.mixStride,
                       shape_.mixOrder,
                       formatConstant(shape_.format)};
+    words_ = order == WeightOrder::Words;
+    inRegisters_ = words_ && worksInRegisters(shape_, lanes);
+    if (words_) spec.constants.push_back(inRegisters_);
     spec.pushBytes = sizeof(shaders::SiteCodesPush);
-    spec.bindings.assign(4, vk::BindingKind::Storage);
+    spec.bindings.assign(words_ ? 5 : 4, vk::BindingKind::Storage);
     if (variant.required.contains(vk::Capability::Texel)) {
-        std::fill_n(spec.bindings.begin(), order == WeightOrder::Words ? 2 : 3, vk::BindingKind::UniformTexel);
+        std::fill_n(spec.bindings.begin(), words_ ? 2 : 3, vk::BindingKind::UniformTexel);
     }
     if (subgroup && device.subgroupSizeControl()) spec.requiredSubgroupSize = lanes;
     pipeline_ = &library.get(spec);
@@ -103,14 +116,23 @@ void SiteCodes::record(vk::Recorder& recorder, const Args& args) const {
     shaders::SiteCodesPush push{};
     push.epsilon = shape_.epsilon;
     setAddress(blocks, push.blocksLow, push.blocksHigh);
+    setAddress(args.x, push.inputsLow, push.inputsHigh);
+    setAddress(floats, push.gammaLow, push.gammaHigh);
+    std::vector<vk::Binding> bindings{
+        vk::read(floatRows(args.x, args.rows, sourceWidth(shape_))), vk::read(floats), vk::read(blocks),
+        vk::write(args.out.storage().part(0, QuantisedRows::sizeBytes(args.rows, shape_.width)))};
+    if (inRegisters_) {
+        const vk::BufferView scratch = floatRows(args.scratch, args.rows, shape_.width);
+        setAddress(scratch, push.scratchLow, push.scratchHigh);
+        bindings.push_back(vk::readWrite(scratch));
+    } else if (words_) {
+        bindings.push_back(vk::read(blocks));  // not used
+    }
     push.mixScale = static_cast<float>(1 / std::sqrt(static_cast<double>(shape_.mixOrder)));
     for (uint32_t first = 0; first < args.rows; first += std::min(most, args.rows - first)) {
         push.firstRow = first;
-        recorder.dispatch(
-            *pipeline_,
-            {vk::read(floatRows(args.x, args.rows, sourceWidth(shape_))), vk::read(floats), vk::read(blocks),
-             vk::write(args.out.storage().part(0, QuantisedRows::sizeBytes(args.rows, shape_.width)))},
-            push, {std::min(most, args.rows - first), 1, 1}, "site_codes");
+        recorder.dispatch(*pipeline_, bindings, std::as_bytes(std::span(&push, 1)), {std::min(most, args.rows - first), 1, 1},
+                          "site_codes");
     }
 }
 

@@ -79,7 +79,7 @@ void TransformSite::fuse(const Engine& engine, WeightSink& sink, const format::T
 SiteInput TransformSite::record(vk::Recorder& recorder, const vk::BufferView& x, uint32_t rows,
                                 const SiteScratch& scratch) const {
     if (fused_ && fused_->preferred(rows)) {
-        fused_->record(recorder, {x, fusedFloats_, blockWords_, *scratch.codes, rows});
+        fused_->record(recorder, {x, fusedFloats_, blockWords_, *scratch.codes, rows, scratch.first});
         return {x, scratch.codes};
     }
     const uint64_t sizeBytes = uint64_t{rows} * width_ * sizeof(float);

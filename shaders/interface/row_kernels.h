@@ -77,7 +77,11 @@ struct SiteCodesPush {
     uint firstRow;   ///< at which this dispatch begins
     float epsilon;   ///< of the norm
     float mixScale;  ///< 1 / sqrt(order) of the Hadamard mix
-    uint blocksLow, blocksHigh;  ///< ADDRESS only: device address of the blocks
+    // ADDRESS only: device addresses
+    uint blocksLow, blocksHigh;
+    uint inputsLow, inputsHigh;  ///< of x
+    uint gammaLow, gammaHigh;
+    uint scratchLow, scratchHigh;
 };
 
 // Values of the specialisation constant SOURCE.
