@@ -27,7 +27,7 @@ constexpr Variant kSiteCodesWords = {
     "site_codes_address", {vk::Capability::Subgroup, vk::Capability::Texel, vk::Capability::Address}, 0};
 constexpr uint64_t kSharedForReductions = 2048;
 constexpr uint32_t kMostBlockInRegisters = 64;
-constexpr uint32_t kStep = 32;  // STEP of lib/site_tiles.glsl
+constexpr uint32_t kSiteStep = 32;  // STEP of lib/site_tiles.glsl
 
 uint64_t paddedWidth(const SiteCodesShape& shape) {
     return roundUp(shape.width, 4);
@@ -40,7 +40,7 @@ uint64_t floatsOf(const SiteCodesShape& shape) {
 
 // Blocks whose sums lie in registers, and a mix that MixCodes could do.
 bool worksInRegisters(const SiteCodesShape& shape, uint32_t lanes) {
-    const bool blocks = shape.block > 0 && shape.block <= kMostBlockInRegisters && kStep % lanes == 0 && shape.block % kStep == 0 &&
+    const bool blocks = shape.block > 0 && shape.block <= kMostBlockInRegisters && kSiteStep % lanes == 0 && shape.block % kSiteStep == 0 &&
                         shape.width % shape.block == 0;
     return blocks && shape.mixCore == 1 && MixCodes::takes({shape.width, 1, shape.mixStride, shape.mixOrder, shape.format}, lanes);
 }
