@@ -148,6 +148,17 @@ TEST_CASE("the SPIR-V reader sees bindings, push constants, constants, shared me
     CHECK(vk::readSpirv(words("subgroup_sum")).sharedBytes == 128);
 }
 
+TEST_CASE("shared memory is counted whatever expression of constants sizes it") {
+    const auto modules = shaders::modules();
+    const auto found = std::find_if(modules.begin(), modules.end(), [](const auto& item) { return item.name == "integer_linear_w4_dot"; });
+    REQUIRE(found != modules.end());
+    const auto sharedBytes = [&](std::vector<uint32_t> constants) { return vk::readSpirv(found->words, constants).sharedBytes; };
+    // {invocations, rows, tiles, splits, blocks at once, groups of a round}; a share is rows * tiles * invocations / splits words.
+    CHECK(sharedBytes({32, 8, 2, 1, 4, 1}) == 4);
+    CHECK(sharedBytes({512, 4, 1, 16, 4, 1}) == 16 * 4 * 32 * 4);
+    CHECK(sharedBytes({512, 4, 2, 16, 4, 40}) == 40 * 4 * 2 * 32 * 4);
+}
+
 TEST_CASE("SPIR-V cut at every word is refused or read, never worse") {
     const auto words = shaders::vkTestModules().front().words;
     for (size_t size = 0; size < words.size(); ++size) {

@@ -1,5 +1,7 @@
 #include "vk/spirv.h"
 
+#include "vk/spirv_fold.h"
+
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -28,6 +30,8 @@ enum Op : uint32_t {
     OpConstant = 43,
     OpConstantComposite = 44,
     OpSpecConstant = 50,
+    OpConstantTrue = 41,
+    OpConstantFalse = 42,
     OpSpecConstantTrue = 48,
     OpSpecConstantFalse = 49,
     OpSpecConstantComposite = 51,
@@ -35,15 +39,9 @@ enum Op : uint32_t {
     OpVariable = 59,
     OpDecorate = 71,
     OpMemberDecorate = 72,
-    OpIAdd = 128,
-    OpISub = 130,
-    OpIMul = 132,
-    OpUDiv = 134,
-    OpSDiv = 135,
-    OpUMod = 137,
-    OpShiftRightLogical = 194,
-    OpShiftLeftLogical = 196,
-    OpBitwiseAnd = 199,
+    OpCompositeExtract = 81,
+    OpLogicalNot = 168,
+    OpSelect = 169,
 };
 constexpr uint32_t kGlCompute = 5;
 constexpr uint32_t kModeLocalSize = 17;
@@ -151,6 +149,8 @@ class Reader {
             case OpTypePointer:
                 types_[at(words, 0)] = {op, words.subspan(1)};
                 break;
+            case OpConstantTrue:
+            case OpConstantFalse:
             case OpConstant:
             case OpConstantComposite:
             case OpSpecConstant:
@@ -195,7 +195,7 @@ class Reader {
         }
     }
 
-    /// The value of an integer constant, specialised; nothing where an expression is beyond the few operators known.
+    /// The value of an integer or boolean constant, specialised; nothing where an expression is beyond the operators known.
     std::optional<uint32_t> value(uint32_t id, int depth = 0) const {
         const auto found = values_.find(id);
         if (found == values_.end() || depth > kMaxTypeDepth) return std::nullopt;
@@ -205,32 +205,42 @@ class Reader {
             return constants_[*decorations->second.specId];
         }
         const Instruction& instruction = found->second;
-        if (instruction.op == OpConstant || instruction.op == OpSpecConstant) return at(instruction.operands, 0);
-        if (instruction.op != OpSpecConstantOp || instruction.operands.size() < 3) return std::nullopt;
-        const auto a = value(instruction.operands[1], depth + 1);
-        const auto b = value(instruction.operands[2], depth + 1);
-        if (!a || !b) return std::nullopt;
-        switch (instruction.operands[0]) {
-            case OpIAdd:
-                return *a + *b;
-            case OpISub:
-                return *a - *b;
-            case OpIMul:
-                return *a * *b;
-            case OpUDiv:
-            case OpSDiv:
-                return *b == 0 ? std::nullopt : std::optional(*a / *b);
-            case OpUMod:
-                return *b == 0 ? std::nullopt : std::optional(*a % *b);
-            case OpShiftRightLogical:
-                return *b > 31 ? 0 : *a >> *b;
-            case OpShiftLeftLogical:
-                return *b > 31 ? 0 : *a << *b;
-            case OpBitwiseAnd:
-                return *a & *b;
+        switch (instruction.op) {
+            case OpConstant:
+            case OpSpecConstant:
+                return at(instruction.operands, 0);
+            case OpConstantTrue:
+            case OpSpecConstantTrue:
+                return 1;
+            case OpConstantFalse:
+            case OpSpecConstantFalse:
+                return 0;
+            case OpSpecConstantOp:
+                return expression(instruction.operands, depth + 1);
             default:
                 return std::nullopt;
         }
+    }
+
+    std::optional<uint32_t> expression(Words operands, int depth) const {
+        if (operands.size() < 2) return std::nullopt;
+        if (operands[0] == OpCompositeExtract) return component(operands, depth);
+        const auto a = value(operands[1], depth);
+        if (!a) return std::nullopt;
+        if (operands[0] == OpLogicalNot) return *a == 0;
+        if (operands.size() < 3) return std::nullopt;
+        if (operands[0] == OpSelect) return operands.size() < 4 ? std::nullopt : value(operands[*a != 0 ? 2 : 3], depth);
+        const auto b = value(operands[2], depth);
+        return b ? foldSpirv(operands[0], *a, *b) : std::nullopt;
+    }
+
+    /// Of a vector of constants.
+    std::optional<uint32_t> component(Words operands, int depth) const {
+        const auto found = values_.find(operands[1]);
+        if (operands.size() != 3 || found == values_.end()) return std::nullopt;
+        const Instruction& vector = found->second;
+        if (vector.op != OpConstantComposite && vector.op != OpSpecConstantComposite) return std::nullopt;
+        return operands[2] < vector.operands.size() ? value(vector.operands[operands[2]], depth) : std::nullopt;
     }
 
     const Instruction& type(uint32_t id) const {
