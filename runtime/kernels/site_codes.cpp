@@ -40,9 +40,10 @@ uint64_t floatsOf(const SiteCodesShape& shape) {
 
 // Blocks whose sums lie in registers, and a mix that MixCodes could do.
 bool worksInRegisters(const SiteCodesShape& shape, uint32_t lanes) {
-    const bool blocks = shape.block > 0 && shape.block <= kMostBlockInRegisters && kSiteStep % lanes == 0 && shape.block % kSiteStep == 0 &&
-                        shape.width % shape.block == 0;
-    return blocks && shape.mixCore == 1 && MixCodes::takes({shape.width, 1, shape.mixStride, shape.mixOrder, shape.format}, lanes);
+    const bool blocks = shape.block > 0 && shape.block <= kMostBlockInRegisters && kSiteStep % lanes == 0 &&
+                        shape.block % kSiteStep == 0 && shape.width % shape.block == 0;
+    const MixCodesShape mix{shape.width, 1, shape.mixStride, shape.mixOrder, shape.format};
+    return blocks && shape.mixCore == 1 && MixCodes::takes(mix, lanes);
 }
 
 uint64_t sourceWidth(const SiteCodesShape& shape) {
@@ -131,8 +132,8 @@ void SiteCodes::record(vk::Recorder& recorder, const Args& args) const {
     push.mixScale = static_cast<float>(1 / std::sqrt(static_cast<double>(shape_.mixOrder)));
     for (uint32_t first = 0; first < args.rows; first += std::min(most, args.rows - first)) {
         push.firstRow = first;
-        recorder.dispatch(*pipeline_, bindings, std::as_bytes(std::span(&push, 1)), {std::min(most, args.rows - first), 1, 1},
-                          "site_codes");
+        recorder.dispatch(*pipeline_, bindings, std::as_bytes(std::span(&push, 1)),
+                          {std::min(most, args.rows - first), 1, 1}, "site_codes");
     }
 }
 

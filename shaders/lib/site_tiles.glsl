@@ -1,5 +1,6 @@
-// A site's input with blocks and tiles in registers; for site_codes.comp with ADDRESS, where IN_REGISTERS says that its shape
-// suits: LANES divides 32, 32 divides BLOCK, BLOCK divides WIDTH, and the mix is a Hadamard mix as lib/tile_codes.glsl needs it.
+// A site's input with blocks and tiles in registers; for site_codes.comp with ADDRESS, where IN_REGISTERS says that its
+// shape suits: LANES divides 32, 32 divides BLOCK, BLOCK divides WIDTH, and the mix is a Hadamard mix as lib/tile_codes.glsl
+// needs it.
 // Needs: what site_codes.comp declares. Gives: void writeSite(uint row).
 // Loops: see lib/tile_codes.glsl.
 

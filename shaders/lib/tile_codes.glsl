@@ -1,8 +1,8 @@
 // Hadamard mix and codes of a row from tiles in registers, see mix_codes.comp.
-// Needs: interface/quantise_rows.h, lib/quantiser.glsl, GL_KHR_subgroup_basic and _shuffle; const uint LANES, WIDTH, FORMAT; CORE,
-//        STRIDE (a multiple of 4 LANES), POWER and TILE <= CORE of the mix; buffer rows[]; uint lane; MIX_SCALE;
-//        void loadTile(uint column, uint firstOutput), which sets v[i * POWER + o], i < TILE, to what the dense mix leaves of
-//        columns column + lane of its output firstOutput + i in element o of the Hadamard mix.
+// Needs: interface/quantise_rows.h, lib/quantiser.glsl, GL_KHR_subgroup_basic and _shuffle; const uint LANES, WIDTH, FORMAT;
+//        CORE, STRIDE (a multiple of 4 LANES), POWER and TILE <= CORE of the mix; buffer rows[]; uint lane; MIX_SCALE;
+//        void loadTile(uint column, uint firstOutput), which sets v[i * POWER + o], i < TILE, to what the dense mix leaves
+//        of columns column + lane of its output firstOutput + i in element o of the Hadamard mix.
 // Gives: float v[VECTORS]; void writeTileCodes(uint row).
 
 const uint VECTORS = TILE * POWER;
