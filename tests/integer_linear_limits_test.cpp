@@ -59,13 +59,13 @@ TEST_CASE("many rows go to cooperative matrices where they are allowed, few rows
         std::printf("SKIPPED: cooperative matrices, which this %s lacks\n", built ? "device" : "build");
         return;
     }
-    const kernels::LinearSize size{{kernels::WeightFormat::Int4, 64, 0}, 64};
+    const kernels::LinearSize size{{kernels::WeightFormat::Int4, 64, 0}, 4096};
     const auto moduleFor = [&](const vk::CapabilitySet& allowed, uint32_t rows) {
         return std::string(kernels::IntegerLinear(gpu.device(), gpu.pipelines(), allowed, size, rows).module());
     };
-    CHECK(moduleFor(matrices, 64) == "integer_linear_w4_coopmat");
+    CHECK(moduleFor(matrices, 512) == "integer_linear_w4_coopmat");
     CHECK(moduleFor(matrices, 4) == "integer_linear_w4_subgroup");
-    CHECK(moduleFor({vk::Capability::Subgroup}, 64) == "integer_linear_w4_subgroup");
+    CHECK(moduleFor({vk::Capability::Subgroup}, 512) == "integer_linear_w4_subgroup");
 }
 
 TEST_CASE("plans and arguments that disagree are refused") {

@@ -42,6 +42,9 @@ constexpr uint32_t kInputsOfBlock = 32;
 // these costs it pays from three rows on.
 constexpr uint32_t kFewFloatRows = 2;
 constexpr double kCostOfMany = 2.4;
+// On an H100 so many workgroups of the many-row tile run side by side: fewer of them take as long, and float_gemv less.
+constexpr double kCostOfManyOnGpu = 1.6;
+constexpr double kWorkgroupsOfMany = 800;
 constexpr uint32_t kTilesOfFloatGroup = 4;
 
 constexpr std::string_view kGemv = "float_gemv";  // see shaders/float_gemv.comp
@@ -99,7 +102,10 @@ FloatLinear::FloatLinear(vk::Device& device, vk::PipelineLibrary& library, const
     const bool shares = order_ == WeightOrder::Lanes && device.info().type != vk::DeviceType::Cpu;
     addTile(library, usable, shares ? gpuTile(device, size) : LinearTile{variant.module, 1, 1, kTilesOfFloatGroup});
     if (maxRows <= kFewFloatRows) return;
-    addTile(library, usable, {variant.module, isTall(device, variant) ? 8u : 4u, kCostOfMany, kTilesOfFloatGroup});
+    const uint32_t height = isTall(device, variant) ? 8u : 4u;
+    addTile(library, usable, {variant.module, height, shares ? kCostOfManyOnGpu : kCostOfMany, kTilesOfFloatGroup});
+    const double workgroups = static_cast<double>(divideUp(size.outputs, uint64_t{kTilesOfFloatGroup} * weightLanes(device)));
+    if (shares) tiles_.back().atOnce = std::max(kWorkgroupsOfMany / workgroups, 1.0);
 }
 
 std::vector<LinearTile> FloatLinear::tiles(const vk::Device& device, const vk::CapabilitySet& allowed,
@@ -185,7 +191,7 @@ void FloatLinear::addGemv(vk::PipelineLibrary& library, const LinearTile& shape)
 
 const FloatLinear::Tile& FloatLinear::tileFor(uint32_t rows) const {
     const auto cost = [rows](const Tile& tile) {
-        return static_cast<double>(divideUp(rows, tile.shape.rows)) * tile.shape.cost;
+        return std::max(static_cast<double>(divideUp(rows, tile.shape.rows)), tile.atOnce) * tile.shape.cost;
     };
     return *std::min_element(tiles_.begin(), tiles_.end(),
                              [&](const Tile& a, const Tile& b) { return cost(a) < cost(b); });

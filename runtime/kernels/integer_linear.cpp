@@ -30,7 +30,7 @@ IntegerLinear::IntegerLinear(vk::Device& device, vk::PipelineLibrary& library, c
         for (const IntegerTile& item : integerTiles(device, allowed, size, maxRows, wanted.splits)) {
             const LinearTile& tile = item.tile;
             if (tile.module == wanted.module && tile.rows == wanted.rows && tile.tiles == wanted.tiles)
-                addTile(library, item, wanted.cost);
+                addTile(library, item, wanted.cost, 1);
         }
     }
     if (!tiles_.empty()) return;
@@ -38,7 +38,7 @@ IntegerLinear::IntegerLinear(vk::Device& device, vk::PipelineLibrary& library, c
     uint32_t covered = 0;
     for (const IntegerTile& item : integerTiles(device, allowed, size, maxRows, splits)) {
         if (!item.usual) continue;
-        if (maxRows > covered) addTile(library, item, item.tile.cost);
+        if (maxRows > covered) addTile(library, item, item.tile.cost, item.atOnce);
         covered = item.tile.rows;
     }
 }
@@ -57,15 +57,17 @@ std::vector<LinearTile> IntegerLinear::tiles(const vk::Device& device, const vk:
     return all;
 }
 
-void IntegerLinear::addTile(vk::PipelineLibrary& library, const IntegerTile& item, double cost) {
+void IntegerLinear::addTile(vk::PipelineLibrary& library, const IntegerTile& item, double cost, double atOnce) {
     vk::PipelineSpec spec = item.spec;
     spec.module = item.module;
-    tiles_.push_back({&library.get(spec), item.tile, item.columns, item.texel});
+    tiles_.push_back({&library.get(spec), item.tile, atOnce, item.columns, item.texel});
     tiles_.back().tile.cost = cost;
 }
 
 const IntegerLinear::Tile& IntegerLinear::tileFor(uint32_t rows) const {
-    const auto cost = [rows](const Tile& tile) { return static_cast<double>(divideUp(rows, tile.tile.rows)) * tile.tile.cost; };
+    const auto cost = [rows](const Tile& tile) {
+        return std::max(static_cast<double>(divideUp(rows, tile.tile.rows)), tile.atOnce) * tile.tile.cost;
+    };
     return *std::min_element(tiles_.begin(), tiles_.end(),
                              [&](const Tile& a, const Tile& b) { return cost(a) < cost(b); });
 }

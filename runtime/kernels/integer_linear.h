@@ -62,10 +62,11 @@ class IntegerLinear {
     struct Tile {
         const vk::Pipeline* pipeline = nullptr;
         LinearTile tile;
+        double atOnce = 1;     ///< as in IntegerTile
         uint32_t columns = 0;  ///< of y a workgroup computes
         bool texel = false;    ///< reads through texel buffers
     };
-    void addTile(vk::PipelineLibrary& library, const IntegerTile& item, double cost);
+    void addTile(vk::PipelineLibrary& library, const IntegerTile& item, double cost, double atOnce);
     const Tile& tileFor(uint32_t rows) const;
 
     const vk::Device& device_;

@@ -43,13 +43,13 @@ struct TileHeight {
     double cost = 1;
 };
 
-// Measured on llvmpipe, for ADDRESS on that of Mesa 26, for QUADS on SwiftShader, and for DOT on an NVIDIA H100. BASE and
-// SUBGROUP have no registers for tiles of 8.
+// Measured on llvmpipe, for ADDRESS on that of Mesa 26, for QUADS on SwiftShader, and for DOT on an NVIDIA H100, there beside
+// a matrix tile of 16 rows. BASE and SUBGROUP have no registers for tiles of 8.
 std::span<const TileHeight> tileHeights(const Variant& variant) {
     static constexpr TileHeight kUsual[] = {{1, 0.96}, {4, 1.68}, {8, 2.64}};
     static constexpr TileHeight kQuads[] = {{1, 1}, {8, 6}};
     static constexpr TileHeight kAddress[] = {{1, 1}, {4, 2.5}, {8, 4.3}};
-    static constexpr TileHeight kDot[] = {{1, 1}, {4, 1.3}, {8, 1.7}};
+    static constexpr TileHeight kDot[] = {{1, 0.75}, {4, 0.9}, {8, 1.5}};
     if (variant.required.contains(vk::Capability::Quads)) return kQuads;
     if (variant.required.contains(vk::Capability::Address)) return kAddress;
     if (variant.required.contains(vk::Capability::Dot)) return kDot;
@@ -94,6 +94,9 @@ class Tiles {
         item.tile.module = variant.module;
         item.tile.rows = height.rows;
         item.tile.cost = height.cost;
+        // On a GPU a pass over a small layer is mostly latency.
+        constexpr double kLatencyOutputs = 9000;
+        if (!cpu_) item.tile.cost *= 1 + kLatencyOutputs / size_.outputs;
         item.usual = usual;
         item.columns = kTilesOfGroup * lanes_;
         item.texel = variant.required.contains(vk::Capability::Texel);
@@ -191,7 +194,8 @@ class Tiles {
     /// shaders/integer_linear_coopmat.comp.
     struct MatrixTile {
         uint32_t wavesM, wavesN, fragsM, fragsN, step, depth;
-        double cost;  ///< as TileHeight::cost
+        double cost;            ///< as TileHeight::cost
+        double workgroups = 0;  ///< that a large GPU runs side by side
     };
 
     void addMatrices() {
@@ -205,12 +209,12 @@ class Tiles {
             return;
         }
         // On a GPU what a large tile reads serves more products, but a layer has few of them. Measured on an H100.
-        addMatrix(*shape, {1, 4, 1, 1, 2, 3, 2.2});
-        addMatrix(*shape, {2, 2, frags(32, shape->m), frags(32, shape->n), 2, 3, 2.6});
+        addMatrix(*shape, {1, 4, 1, 1, 2, 3, 1, 400});
+        addMatrix(*shape, {2, 2, frags(32, shape->m), frags(32, shape->n), 2, 3, 2.5, 230});
         constexpr uint64_t kRows = 128, kColumns = 256, kWorkgroups = 128;
         const bool large = shape_.groups() == 1 && divideUp(maxRows_, kRows) * (size_.outputs / kColumns) >= kWorkgroups;
-        addMatrix(*shape, {2, 4, frags(64, shape->m), frags(64, shape->n), 1, 2, 5}, large);
-        addMatrix(*shape, {2, 4, frags(64, shape->m), frags(32, shape->n), 2, 2, 5}, !large);
+        addMatrix(*shape, {2, 4, frags(64, shape->m), frags(64, shape->n), 1, 2, 3.6, 115}, large);
+        addMatrix(*shape, {2, 4, frags(64, shape->m), frags(32, shape->n), 2, 2, 3.6, 115}, !large);
     }
 
     void addMatrix(const vk::CoopmatShape& shape, const MatrixTile& matrices, bool usual = true) {
@@ -223,6 +227,7 @@ class Tiles {
         if (lanes_ * waves > device_.limits().maxWorkgroupInvocations || shared > device_.limits().maxSharedBytes) return;
         IntegerTile item;
         item.tile = {matrixModule(), rows, matrices.cost, columns / lanes_, 0};
+        item.atOnce = std::max(matrices.workgroups * columns / size_.outputs, 1.0);
         item.usual = usual;
         item.columns = columns;
         item.module = matrixModule();
