@@ -64,7 +64,7 @@ void multiplyBlock(uint slot, uint block) {
             const uvec4 x = prepareActivations(activations[rowWord[m] + 1 + 2 * block + part]);
             [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
                 [[unroll]] for (uint i = 0; i < OPERANDS; ++i)
-                    sums[m * TILE_N + n] += int(product(w[n * OPERANDS + i], x[i]));
+                    sums[m * TILE_N + n] += product(w[n * OPERANDS + i], x[i]);
             }
         }
     }

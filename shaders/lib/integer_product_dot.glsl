@@ -1,15 +1,14 @@
 // Sixteen products by four dot products of four int8 pairs. 4-bit weights enter as 16 q, whose sums are exact for
 // K < 132,000 (16 * 8 * 127 K < 2^31) and are shifted back at the end of a group.
 // GL_EXT_integer_dot_product is unknown to older compilers, so OpSDot is written by its number.
-// Needs: WEIGHT_BITS, GL_EXT_spirv_intrinsics. Gives: the same names as integer_product_w4.glsl.
+// Needs: WEIGHT_BITS, GL_EXT_spirv_intrinsics. Gives: OPERANDS, UNITS_OF_BLOCK, SUM_SHIFT, prepareActivations, weightOperands,
+// product.
 
 spirv_instruction(extensions = ["SPV_KHR_integer_dot_product"], capabilities = [6018, 6019], id = 4450)
 int dotSigned4x8(uint a, uint b, spirv_literal int packedFormat);
 
 const uint OPERANDS = 4;
 const uint UNITS_OF_BLOCK = WEIGHT_BITS == 4 ? 1 : 2;
-const int ACTIVATION_OFFSET = 0;
-const int WEIGHT_OFFSET = 0;
 const int SUM_SHIFT = WEIGHT_BITS == 4 ? 4 : 0;
 
 // Re-laid 4-bit weights have the halves of their words swapped, see kernels/linear_weights.h.
@@ -27,12 +26,4 @@ void weightOperands(uvec4 unit, uint part, out uint operands[OPERANDS]) {
     }
 }
 
-void activationOperands(uvec4 words, out uint operands[OPERANDS]) {
-    [[unroll]] for (uint i = 0; i < OPERANDS; ++i) operands[i] = words[i];
-}
-
-uint product(uint w, uint x) { return uint(dotSigned4x8(w, x, 0)); }
-uint productSum(uint sum) { return sum; }
-
-// Not needed without offsets.
-uint byteSum(uvec4 words) { return 0; }
+int product(uint w, uint x) { return dotSigned4x8(w, x, 0); }
