@@ -157,12 +157,9 @@ TEST_CASE("a tuning blob is passed over when damaged, and forged times are never
 /// Tuned integer layers compute the same bits; a tuned head may add in another order.
 bool agree(const std::vector<float>& a, const std::vector<float>& b) {
     if (a.size() != b.size()) return false;
-    float largest = 0, apart = 0;
-    for (size_t i = 0; i < a.size(); ++i) {
-        largest = std::max(largest, std::fabs(a[i]));
-        if (!(std::fabs(a[i] - b[i]) <= apart)) apart = std::fabs(a[i] - b[i]);
-    }
-    return apart <= 1e-5f * largest;
+    float largest = 0;
+    for (const float value : a) largest = std::max(largest, std::fabs(value));
+    return std::equal(a.begin(), a.end(), b.begin(), [&](float x, float y) { return std::fabs(x - y) <= 1e-5f * largest; });
 }
 
 TEST_CASE("tuning a model changes which kernels run, not what they compute, and survives as a blob") {

@@ -247,7 +247,7 @@ VULCAT_API void vulcatDestroyModel(VulcatModel model);
  * is timed, and keeps the fastest: layers and models that are made in the context from now on use them, and those that
  * are given the context's VULCAT_BLOB_TILES. Results of layers with integer activations stay the same, bit for bit; those
  * with float activations, the head's among them, may be added in another order: they stay the same within rounding.
- * Takes seconds and device memory for a copy of the largest layer, on a GPU 128 MiB at least. progress may be NULL;
+ * Takes seconds and device memory for a copy of the largest layer, on a GPU 64 MiB at least. progress may be NULL;
  * ended by it (VULCAT_ERROR_CANCELLED), nothing is kept. */
 VULCAT_API VulcatResult vulcatTuneModel(VulcatModel model, VulcatProgressFunction progress, void* userData);
 
