@@ -266,7 +266,9 @@ class Reader {
                 const uint32_t stride = decorations != decorations_.end() && decorations->second.arrayStride
                                             ? *decorations->second.arrayStride
                                             : sizeOf(at(item.operands, 0), depth + 1);
-                return stride * value(at(item.operands, 1)).value_or(0);
+                const auto length = value(at(item.operands, 1));
+                if (!length) reject("an array whose length is not understood");  // its memory would count as none
+                return stride * *length;
             }
             case OpTypeStruct:
                 return structSize(id, item, depth);
