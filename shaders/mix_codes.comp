@@ -38,13 +38,11 @@ layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer Flo
 
 uint lane;
 uvec2 rowAt;
+uvec2 matrixAt;
 
 #include "lib/quantiser.glsl"
-#define MIX_SCALE push.scale
-#include "lib/tile_codes.glsl"
-
 // Elements first .. first + LANES - 1 from `at` on, one a lane; `first` is a multiple of 4.
-float laneValue(uvec2 at, uint first) {
+float rowValue(uvec2 at, uint first) {
     float value = 0;
     [[unroll]] for (uint l = 0; l < LANES; l += 4) {
         const vec4 four = Quads(at).at[(first + l) / 4];
@@ -52,28 +50,13 @@ float laneValue(uvec2 at, uint first) {
     }
     return value;
 }
-
-void loadTile(uint column, uint firstOutput) {
-    const uvec2 at = advance(rowAt, column * 4);
-    if (CORE == 1) {
-        [[unroll]] for (uint o = 0; o < POWER; ++o) v[o] = laneValue(at, o * APART);
-        return;
-    }
-    const uvec2 matrix = advance(uvec2(push.matrixLow, push.matrixHigh), firstOutput * 4);
-    [[unroll]] for (uint e = 0; e < VECTORS; ++e) v[e] = 0;
-    [[unroll]] for (uint j = 0; j < CORE; ++j) {
-        float factors[TILE];
-        [[unroll]] for (uint i = 0; i < TILE; ++i) factors[i] = Floats(matrix).at[j * PADDED + i];
-        [[unroll]] for (uint o = 0; o < POWER; ++o) {
-            const float value = laneValue(at, o * APART + j * STRIDE);
-            [[unroll]] for (uint i = 0; i < TILE; ++i) v[i * POWER + o] = fma(factors[i], value, v[i * POWER + o]);
-        }
-    }
-}
+#define MIX_SCALE push.scale
+#include "lib/tile_codes.glsl"
 
 void main() {
     lane = gl_SubgroupInvocationID;
     const uint row = push.firstRow + gl_WorkGroupID.x;
+    matrixAt = uvec2(push.matrixLow, push.matrixHigh);
     rowAt = advance(uvec2(push.inputsLow, push.inputsHigh), row * WIDTH * 4);
     writeTileCodes(row);
 }

@@ -7,7 +7,6 @@
 //           1 floats  [K] gamma (norm only), then the mix's matrix as in mix_dense.comp (MIX_CORE > 1 only)
 //           2 blocks  as in block_transform.comp (BLOCK > 0 only)
 //           3 rows    as in quantise_rows.comp
-//           4 scratch ADDRESS only, see lib/site_tiles.glsl
 // Mapping   invocations walk the row side by side; in the block transform an invocation owns outputs of a block, LANES
 //           apart, and the Hadamard mix runs in passes of radix 4 and 2.
 // SUBGROUP  LANES is the subgroup size: a block's inputs lie in registers and go round by shuffles.
@@ -39,9 +38,6 @@ layout(constant_id = 5) const uint MIX_CORE = 1;
 layout(constant_id = 6) const uint MIX_STRIDE = 1;
 layout(constant_id = 7) const uint MIX_ORDER = 1;  // of the Hadamard mix, a power of two
 layout(constant_id = 8) const uint FORMAT = kFormatA8;
-#ifdef ADDRESS
-layout(constant_id = 9) const bool IN_REGISTERS = false;  // see lib/site_tiles.glsl
-#endif
 const uint LANES = gl_WorkGroupSize.x;
 const uint QUADS = (WIDTH + 3) / 4;
 const uint PADDED = QUADS * 4;
@@ -337,17 +333,9 @@ void writeCodes(uint row, uint base) {
     rows[header + 3] = 0;
 }
 
-#ifdef ADDRESS
-#include "lib/site_tiles.glsl"
-#endif
-
 void main() {
 #ifdef ADDRESS
     lane = gl_SubgroupInvocationID;
-    if (IN_REGISTERS) {
-        writeSite(push.firstRow + gl_WorkGroupID.x);
-        return;
-    }
 #else
     lane = gl_LocalInvocationID.x;
 #endif

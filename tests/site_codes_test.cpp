@@ -1,6 +1,6 @@
 // The fused input of a site against the single kernels one after the other: the same codes, bit for bit on CPU drivers.
 
-#include "kernels/site_codes.h"
+#include "kernels/site_tiles.h"
 
 #include "kernels/block_transform.h"
 #include "kernels/mix_dense.h"
@@ -111,14 +111,26 @@ std::vector<uint32_t> unfused(test::GpuFixture& gpu, vk::CapabilitySet allowed, 
 
 std::vector<uint32_t> fused(test::GpuFixture& gpu, vk::CapabilitySet allowed, const kernels::SiteCodesShape& shape,
                             const Inputs& in, uint32_t rows) {
-    const kernels::SiteCodes site(gpu.device(), gpu.pipelines(), allowed, shape);
     const auto x = gpu.upload(in.x);
     const auto floats = gpu.upload(kernels::SiteCodes::layOut(shape, in.gamma, in.matrix));
     const auto blocks = shape.block > 0 ? uploadBlocks(gpu, allowed, shape, in) : vk::BufferView{};
     const auto storage = gpu.output(kernels::QuantisedRows::sizeBytes(rows, shape.width));
-    const auto scratch = site.usesScratch() ? gpu.output<float>(size_t{rows} * shape.width) : vk::BufferView{};
     const kernels::QuantisedRows out(gpu.device(), {}, storage, rows, shape.width);
-    gpu.run([&](vk::Recorder& recorder) { site.record(recorder, {x, floats, blocks, out, rows, scratch}); });
+    if (kernels::SiteTiles::fits(gpu.device(), allowed, shape)) {
+        const kernels::SiteTiles site(gpu.device(), gpu.pipelines(), shape);
+        const auto scratch = gpu.output<float>(size_t{rows} * shape.width);
+        const auto arrivals = gpu.upload(std::vector<uint32_t>(kernels::SiteTiles::arrivalBytes() / 4));
+        // Twice: the second run finds what the first one left.
+        for (int run = 0; run < 2; ++run) {
+            gpu.run([&](vk::Recorder& recorder) {
+                site.record(recorder, {x, floats, blocks, out, rows, scratch, arrivals});
+            });
+        }
+        for (uint32_t count : gpu.readBack<uint32_t>(arrivals)) CHECK(count == 0);
+    } else {
+        const kernels::SiteCodes site(gpu.device(), gpu.pipelines(), allowed, shape);
+        gpu.run([&](vk::Recorder& recorder) { site.record(recorder, {x, floats, blocks, out, rows}); });
+    }
     return gpu.readBack<uint32_t>(storage);
 }
 

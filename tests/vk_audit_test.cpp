@@ -109,11 +109,12 @@ TEST_CASE("every module of the library uses exactly what it declares") {
     std::printf("audited %zu modules\n", shaders::modules().size());
 }
 
-TEST_CASE("every module of the library can be run in parts") {
-    // A part of a dispatch sees its own number of workgroups, so none may read it.
+TEST_CASE("every module of the library can be run in parts, but for the one that must not") {
+    // A part of a dispatch sees its own number of workgroups, so none may read it. site_tiles does: a step that is cancelled
+    // between two parts would leave its teams counted.
     for (const shaders::Module& module : shaders::modules()) {
         INFO("module " << module.name);
-        CHECK_FALSE(vk::readSpirv(module.words).readsWorkgroupCount);
+        CHECK(vk::readSpirv(module.words).readsWorkgroupCount == (module.name == "site_tiles_address"));
     }
 }
 

@@ -22,7 +22,7 @@ enum {
     VULCAT_CAPABILITY_STORE8 = 1 << 2,       /* storageBuffer8BitAccess */
     VULCAT_CAPABILITY_I8 = 1 << 3,           /* shaderInt8 */
     VULCAT_CAPABILITY_DOT = 1 << 4,          /* shaderIntegerDotProduct */
-    VULCAT_CAPABILITY_COOPMAT = 1 << 7,      /* cooperativeMatrix and vulkanMemoryModel */
+    VULCAT_CAPABILITY_COOPMAT = 1 << 7,      /* cooperativeMatrix, vulkanMemoryModel, vulkanMemoryModelDeviceScope */
     VULCAT_CAPABILITY_ADDRESS = 1 << 9,      /* bufferDeviceAddress; offered by CPU drivers only */
     VULCAT_CAPABILITY_SIZE_CONTROL = 1 << 16 /* subgroupSizeControl and computeFullSubgroups */
 };

@@ -28,6 +28,10 @@ bool MixCodes::takes(const MixCodesShape& shape, uint32_t lanes) {
            shape.core * shape.order >= 4;
 }
 
+uint32_t MixCodes::tileOutputs(const MixCodesShape& shape) {
+    return std::clamp(kTileVectors / shape.order, 1u, std::min(shape.core, 4u));
+}
+
 bool MixCodes::fits(const vk::Device& device, const vk::CapabilitySet& allowed, const MixCodesShape& shape) {
     return readsWords(device, allowed) && takes(shape, weightLanes(device));
 }
@@ -42,7 +46,7 @@ MixCodes::MixCodes(vk::Device& device, vk::PipelineLibrary& library, const MixCo
     vk::PipelineSpec spec;
     spec.module = "mix_codes_address";
     spec.constants = {weightLanes(device), shape.width, shape.core, shape.stride, shape.order,
-                      std::clamp(kTileVectors / shape.order, 1u, std::min(shape.core, 4u)), formatConstant(shape.format)};
+                      tileOutputs(shape), formatConstant(shape.format)};
     spec.pushBytes = sizeof(shaders::MixCodesPush);
     spec.bindings.assign(3, vk::BindingKind::Storage);
     if (device.subgroupSizeControl()) spec.requiredSubgroupSize = weightLanes(device);

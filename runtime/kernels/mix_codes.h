@@ -31,6 +31,8 @@ class MixCodes {
 
     /// Whether the shape suits tiles of lib/tile_codes.glsl with so many lanes.
     static bool takes(const MixCodesShape& shape, uint32_t lanes);
+    /// Outputs of the dense mix in a tile, TILE of lib/tile_codes.glsl.
+    static uint32_t tileOutputs(const MixCodesShape& shape);
     /// Whether there is such a kernel for the device and the shape: elsewhere single kernels are faster.
     static bool fits(const vk::Device& device, const vk::CapabilitySet& allowed, const MixCodesShape& shape);
 

@@ -2,7 +2,6 @@
 
 #include "kernels/block_transform.h"
 #include "kernels/launch.h"
-#include "kernels/mix_codes.h"
 #include "kernels/mix_dense.h"
 #include "kernels/variant.h"
 
@@ -26,31 +25,22 @@ constexpr Variant kSiteCodesVariants[] = {
 constexpr Variant kSiteCodesWords = {
     "site_codes_address", {vk::Capability::Subgroup, vk::Capability::Texel, vk::Capability::Address}, 0};
 constexpr uint64_t kSharedForReductions = 2048;
-constexpr uint32_t kMostBlockInRegisters = 64;
-constexpr uint32_t kSiteStep = 32;  // STEP of lib/site_tiles.glsl
 
 uint64_t paddedWidth(const SiteCodesShape& shape) {
     return roundUp(shape.width, 4);
 }
 
-uint64_t floatsOf(const SiteCodesShape& shape) {
-    const uint64_t matrix = shape.mixCore > 1 ? shape.mixCore * roundUp(shape.mixCore, 8) : 0;
-    return std::max<uint64_t>((shape.source == SiteSource::Norm ? paddedWidth(shape) : 0) + matrix, 4);
-}
-
-// Blocks whose sums lie in registers, and a mix that MixCodes could do.
-bool worksInRegisters(const SiteCodesShape& shape, uint32_t lanes) {
-    const bool blocks = shape.block > 0 && shape.block <= kMostBlockInRegisters && kSiteStep % lanes == 0 &&
-                        shape.block % kSiteStep == 0 && shape.width % shape.block == 0;
-    const MixCodesShape mix{shape.width, 1, shape.mixStride, shape.mixOrder, shape.format};
-    return blocks && shape.mixCore == 1 && MixCodes::takes(mix, lanes);
-}
-
-uint64_t sourceWidth(const SiteCodesShape& shape) {
-    return uint64_t{shape.width} * (shape.source == SiteSource::SwiGlu ? 2 : 1);
-}
 
 }  // namespace
+
+uint64_t SiteCodesShape::sourceWidth() const {
+    return uint64_t{width} * (source == SiteSource::SwiGlu ? 2 : 1);
+}
+
+uint64_t SiteCodesShape::floatCount() const {
+    const uint64_t matrix = mixCore > 1 ? mixCore * roundUp(mixCore, 8) : 0;
+    return std::max<uint64_t>((source == SiteSource::Norm ? paddedWidth(*this) : 0) + matrix, 4);
+}
 
 bool SiteCodes::fits(const vk::Device& device, const SiteCodesShape& shape) {
     const uint64_t bytes = paddedWidth(shape) * sizeof(float) * (shape.mixCore > 1 ? 2 : 1);
@@ -70,7 +60,8 @@ SiteCodes::SiteCodes(vk::Device& device, vk::PipelineLibrary& library, const vk:
     // Without blocks what the others need of the width holds too.
     const WeightOrder order =
         BlockTransform::order(device, allowed, shape_.width, shape_.block == 0 ? shape_.width : shape_.block);
-    const Variant& variant = order == WeightOrder::Words ? kSiteCodesWords : choose(kSiteCodesVariants, usable);
+    const bool words = order == WeightOrder::Words;
+    const Variant& variant = words ? kSiteCodesWords : choose(kSiteCodesVariants, usable);
     vk::PipelineSpec spec;
     spec.module = variant.module;
     // Sums run over the lanes in their order: as many as in rms_norm, so that the fused norm is the same.
@@ -85,13 +76,10 @@ SiteCodes::SiteCodes(vk::Device& device, vk::PipelineLibrary& library, const vk:
                       shape_.mixStride,
                       shape_.mixOrder,
                       formatConstant(shape_.format)};
-    words_ = order == WeightOrder::Words;
-    inRegisters_ = words_ && worksInRegisters(shape_, lanes);
-    if (words_) spec.constants.push_back(inRegisters_);
     spec.pushBytes = sizeof(shaders::SiteCodesPush);
-    spec.bindings.assign(words_ ? 5 : 4, vk::BindingKind::Storage);
+    spec.bindings.assign(4, vk::BindingKind::Storage);
     if (variant.required.contains(vk::Capability::Texel)) {
-        std::fill_n(spec.bindings.begin(), words_ ? 2 : 3, vk::BindingKind::UniformTexel);
+        std::fill_n(spec.bindings.begin(), words ? 2 : 3, vk::BindingKind::UniformTexel);
     }
     if (subgroup && device.subgroupSizeControl()) spec.requiredSubgroupSize = lanes;
     pipeline_ = &library.get(spec);
@@ -110,30 +98,21 @@ void SiteCodes::record(vk::Recorder& recorder, const Args& args) const {
         throw Error(Result::InvalidArgument,
                     "quantised rows must have the site's width and room for " + std::to_string(args.rows) + " rows");
     }
-    const vk::BufferView floats = args.floats.part(0, floatsOf(shape_) * sizeof(float));
+    const vk::BufferView floats = args.floats.part(0, shape_.floatCount() * sizeof(float));
     const uint64_t words = divideUp(shape_.block, 8);
     const vk::BufferView blocks = shape_.block == 0 ? floats : floatRows(args.blocks, shape_.width, words * 4);
     const uint32_t most = device_.limits().maxWorkgroupCount[0];
     shaders::SiteCodesPush push{};
     push.epsilon = shape_.epsilon;
     setAddress(blocks, push.blocksLow, push.blocksHigh);
-    setAddress(args.x, push.inputsLow, push.inputsHigh);
-    setAddress(floats, push.gammaLow, push.gammaHigh);
-    std::vector<vk::Binding> bindings{
-        vk::read(floatRows(args.x, args.rows, sourceWidth(shape_))), vk::read(floats), vk::read(blocks),
-        vk::write(args.out.storage().part(0, QuantisedRows::sizeBytes(args.rows, shape_.width)))};
-    if (inRegisters_) {
-        const vk::BufferView scratch = floatRows(args.scratch, args.rows, shape_.width);
-        setAddress(scratch, push.scratchLow, push.scratchHigh);
-        bindings.push_back(vk::readWrite(scratch));
-    } else if (words_) {
-        bindings.push_back(vk::read(blocks));  // not used
-    }
     push.mixScale = static_cast<float>(1 / std::sqrt(static_cast<double>(shape_.mixOrder)));
     for (uint32_t first = 0; first < args.rows; first += std::min(most, args.rows - first)) {
         push.firstRow = first;
-        recorder.dispatch(*pipeline_, bindings, std::as_bytes(std::span(&push, 1)),
-                          {std::min(most, args.rows - first), 1, 1}, "site_codes");
+        recorder.dispatch(
+            *pipeline_,
+            {vk::read(floatRows(args.x, args.rows, shape_.sourceWidth())), vk::read(floats), vk::read(blocks),
+             vk::write(args.out.storage().part(0, QuantisedRows::sizeBytes(args.rows, shape_.width)))},
+            push, {std::min(most, args.rows - first), 1, 1}, "site_codes");
     }
 }
 
@@ -150,7 +129,7 @@ std::vector<float> SiteCodes::layOut(const SiteCodesShape& shape, std::span<cons
         const std::vector<float> words = MixDense::layOut(shape.mixCore, matrix);
         floats.insert(floats.end(), words.begin(), words.end());
     }
-    floats.resize(static_cast<size_t>(floatsOf(shape)), 0.0f);
+    floats.resize(static_cast<size_t>(shape.floatCount()), 0.0f);
     return floats;
 }
 

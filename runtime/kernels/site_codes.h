@@ -30,6 +30,9 @@ struct SiteCodesShape {
     uint32_t mixStride = 1;  ///< of the dense mix; the Hadamard mix follows at mixStride * mixCore
     uint32_t mixOrder = 1;   ///< order of the Hadamard mix, a power of two; 1: none
     ActivationFormat format;
+
+    uint64_t sourceWidth() const;  ///< floats of a row of x
+    uint64_t floatCount() const;   ///< of SiteCodes::layOut()
 };
 
 class SiteCodes {
@@ -40,7 +43,6 @@ class SiteCodes {
         vk::BufferView blocks;  ///< BlockTransform::layOut(); empty without a block transform
         const QuantisedRows& out;
         uint32_t rows = 0;  ///< 1 <= rows <= out.rows()
-        vk::BufferView scratch{};  ///< usesScratch() only: [rows][K] float32, must overlap nothing else
     };
 
     /// Whether the device has the shared memory for it.
@@ -55,9 +57,6 @@ class SiteCodes {
     /// True when one dispatch is expected to be faster than single kernels for so many rows.
     bool preferred(uint32_t rows) const;
 
-    /// Whether record() needs Args::scratch.
-    bool usesScratch() const { return inRegisters_; }
-
     /// gamma [K] (norm only) and the mix's matrix [core, core] row-major (mixCore > 1 only) in the shader's order;
     /// never empty. Throws Error(InvalidArgument) when a size disagrees with the shape.
     static std::vector<float> layOut(const SiteCodesShape& shape, std::span<const float> gamma,
@@ -66,8 +65,6 @@ class SiteCodes {
   private:
     const vk::Device& device_;
     SiteCodesShape shape_;
-    bool words_ = false;        // blocks in the order of words
-    bool inRegisters_ = false;  // blocks and mix as in lib/site_tiles.glsl
     const vk::Pipeline* pipeline_ = nullptr;
 };
 

@@ -20,10 +20,11 @@ struct Activations {
     vk::BufferView product;  ///< [rows, F]
     vk::BufferView first;    ///< [rows, widest site]
     vk::BufferView second;   ///< [rows, widest site]
+    vk::BufferView arrivals;  ///< see SiteScratch
     /// By format::SiteKind; null where the site's activations stay floats in every layer.
     std::array<const kernels::QuantisedRows*, 4> codes{};
 
-    SiteScratch scratch(format::SiteKind kind) const { return {first, second, codes[static_cast<size_t>(kind)]}; }
+    SiteScratch scratch(format::SiteKind kind) const { return {first, second, codes[static_cast<size_t>(kind)], arrivals}; }
 };
 
 /// The rows of this pass.

@@ -1,5 +1,7 @@
 #include "layers/standalone_linear.h"
 
+#include "layers/upload.h"
+
 #include "base/error.h"
 
 #include <algorithm>
@@ -68,6 +70,7 @@ void StandaloneLinear::finish(const Engine& engine, const Options& options) {
     if (site_->quantises()) {
         const uint64_t codesBytes = kernels::QuantisedRows::sizeBytes(maxRows_, inputs());
         codes_.emplace(engine.device, engine.allowed, scratch_.allocate(codesBytes), maxRows_, inputs());
+        arrivals_ = allocateZeros(engine, scratch_, kernels::SiteTiles::arrivalBytes());
     }
     for (uint32_t i = 0; i < std::max(options.recordings, 1u); ++i) {
         recorders_.push_back(std::make_unique<vk::Recorder>(engine.device));
@@ -83,7 +86,7 @@ void StandaloneLinear::record(VkCommandBuffer commands, const vk::BufferView& x,
     vk::Recorder& recorder = *recorders_[next_];
     next_ = (next_ + 1) % recorders_.size();
     recorder.begin(commands);
-    site_->record(recorder, x, y, rows, accumulate, {first_, second_, codes_ ? &*codes_ : nullptr});
+    site_->record(recorder, x, y, rows, accumulate, {first_, second_, codes_ ? &*codes_ : nullptr, arrivals_});
     recorder.end();
 }
 

@@ -53,7 +53,7 @@ class StandaloneLinear {
     vk::Arena scratch_;
     std::optional<Site> site_;
     std::optional<kernels::QuantisedRows> codes_;
-    vk::BufferView first_, second_;
+    vk::BufferView first_, second_, arrivals_;
     uint32_t maxRows_ = 0;
     std::vector<std::unique_ptr<vk::Recorder>> recorders_;
     size_t next_ = 0;

@@ -65,12 +65,13 @@ void TransformSite::fuse(const Engine& engine, WeightSink& sink, const format::T
         shape.mixOrder = 1u << transform.mixPower();
     }
     shape.format = format;
-    if (!kernels::SiteCodes::fits(engine.device, shape)) return;
-    fused_.emplace(engine.device, engine.pipelines, engine.allowed, shape);
-    if (!fused_->preferred(1)) {
-        fused_.reset();
-        return;
+    if (kernels::SiteTiles::fits(engine.device, engine.allowed, shape)) {
+        tiles_.emplace(engine.device, engine.pipelines, shape);
+    } else if (kernels::SiteCodes::fits(engine.device, shape)) {
+        fused_.emplace(engine.device, engine.pipelines, engine.allowed, shape);
+        if (!fused_->preferred(1)) fused_.reset();
     }
+    if (!tiles_ && !fused_) return;
     const std::span<const float> matrix =
         shape.mixCore > 1 ? std::span<const float>(transform.mixMatrix) : std::span<const float>();
     fusedFloats_ = uploadFloats(sink, kernels::SiteCodes::layOut(shape, before.gamma, matrix));
@@ -78,8 +79,13 @@ void TransformSite::fuse(const Engine& engine, WeightSink& sink, const format::T
 
 SiteInput TransformSite::record(vk::Recorder& recorder, const vk::BufferView& x, uint32_t rows,
                                 const SiteScratch& scratch) const {
-    if (fused_ && fused_->preferred(rows)) {
-        fused_->record(recorder, {x, fusedFloats_, blockWords_, *scratch.codes, rows, scratch.first});
+    if (fusesAll(rows)) {
+        if (tiles_) {
+            tiles_->record(recorder,
+                           {x, fusedFloats_, blockWords_, *scratch.codes, rows, scratch.first, scratch.arrivals});
+        } else {
+            fused_->record(recorder, {x, fusedFloats_, blockWords_, *scratch.codes, rows});
+        }
         return {x, scratch.codes};
     }
     const uint64_t sizeBytes = uint64_t{rows} * width_ * sizeof(float);

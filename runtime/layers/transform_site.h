@@ -12,6 +12,7 @@
 #include "kernels/mix_hadamard.h"
 #include "kernels/quantise_rows.h"
 #include "kernels/site_codes.h"
+#include "kernels/site_tiles.h"
 #include "vk/recorder.h"
 
 #include <optional>
@@ -30,6 +31,7 @@ struct SiteScratch {
     vk::BufferView first;                           ///< [rows, K] float32 at least; must not overlap the site's input
     vk::BufferView second;                          ///< likewise, nor `first`
     const kernels::QuantisedRows* codes = nullptr;  ///< for sites with quantised activations, of this site's width
+    vk::BufferView arrivals;                        ///< likewise: kernels::SiteTiles::arrivalBytes() of zeros
 };
 
 /// What stands before a site's transform, so that fuse() can take it in: nothing, a norm or SwiGLU.
@@ -51,7 +53,7 @@ class TransformSite {
 
     /// True when record() with so many rows takes what stands before the site in: then its x is the input of the norm
     /// [rows, width] or of SwiGLU [rows, 2 width], else their output.
-    bool fuses(uint32_t rows) const { return blocksTakeSwiGlu_ || (fused_ && fused_->preferred(rows)); }
+    bool fuses(uint32_t rows) const { return blocksTakeSwiGlu_ || fusesAll(rows); }
 
     /// x is only read: [rows, width], or see fuses(). The result refers to x or to the scratch.
     SiteInput record(vk::Recorder& recorder, const vk::BufferView& x, uint32_t rows, const SiteScratch& scratch) const;
@@ -60,13 +62,17 @@ class TransformSite {
     bool quantises() const { return quantise_.has_value(); }
 
   private:
+    bool fusesAll(uint32_t rows) const {
+        return (tiles_ && tiles_->preferred(rows)) || (fused_ && fused_->preferred(rows));
+    }
     void planMix(const Engine& engine, WeightSink& sink, const format::Transform& transform,
                  const std::optional<kernels::ActivationFormat>& format);
     void fuse(const Engine& engine, WeightSink& sink, const format::Transform& transform,
               const kernels::ActivationFormat& format, const SiteBefore& before);
 
     uint32_t width_;
-    std::optional<kernels::SiteCodes> fused_;  // all of the following in one dispatch, where it suits
+    std::optional<kernels::SiteTiles> tiles_;  // all of the following in one dispatch, where it suits
+    std::optional<kernels::SiteCodes> fused_;  // the same where tiles do not fit
     vk::BufferView fusedFloats_;
     std::optional<kernels::BlockTransform> blocks_;
     bool blocksTakeSwiGlu_ = false;

@@ -12,4 +12,7 @@ namespace vulcat::layers {
 vk::BufferView uploadWords(WeightSink& sink, std::span<const uint32_t> words);
 vk::BufferView uploadFloats(WeightSink& sink, std::span<const float> values);
 
+/// Words of zeros, there when it returns.
+vk::BufferView allocateZeros(const Engine& engine, vk::Arena& arena, uint64_t sizeBytes);
+
 }  // namespace vulcat::layers

@@ -1,6 +1,7 @@
 #include "model/activation_plan.h"
 
 #include "format/names.h"
+#include "layers/upload.h"
 
 #include <algorithm>
 
@@ -85,6 +86,7 @@ std::vector<uint64_t> ActivationPlan::deviceSizes(const format::ModelConfig& con
                                        [&](format::SiteKind kind) { return quantisesActivations(config, kind); });
     if (quantised) {
         sizes.push_back(kernels::QuantisedRows::sizeBytes(rows, static_cast<uint32_t>(widestSite(config))));
+        sizes.push_back(kernels::SiteTiles::arrivalBytes());
     }
     for (const uint64_t width : {hidden, hidden, static_cast<uint64_t>(config.vocabSize)}) {
         sizes.push_back(logitRows * width * sizeof(float));
@@ -117,6 +119,8 @@ void ActivationPlan::planCodes(const layers::Engine& engine, const format::Model
                       rows, width);
         activations_.codes[static_cast<size_t>(kind)] = &*codes;
     }
+    if (storage.size == 0) return;
+    activations_.arrivals = layers::allocateZeros(engine, device_, kernels::SiteTiles::arrivalBytes());
 }
 
 KeyValueCache::KeyValueCache(const layers::Engine& engine, const format::ModelConfig& config, uint32_t contextLength)

@@ -48,7 +48,8 @@ CapabilitySet FeatureChain::present() const {
     add(Capability::I8, small_.shaderInt8 != 0);
     add(Capability::Dot, dot_.shaderIntegerDotProduct != 0);
     add(Capability::Address, address_.bufferDeviceAddress != 0);
-    add(Capability::Coopmat, coopmat_.cooperativeMatrix != 0 && memoryModel_.vulkanMemoryModel != 0);
+    add(Capability::Coopmat, coopmat_.cooperativeMatrix != 0 && memoryModel_.vulkanMemoryModel != 0 &&
+                                 memoryModel_.vulkanMemoryModelDeviceScope != 0);
     return set;
 }
 
@@ -97,6 +98,7 @@ void FeatureChain::enable(CapabilitySet set, bool sizeControl) {
     size_.subgroupSizeControl = sizeControl;
     size_.computeFullSubgroups = sizeControl;
     memoryModel_.vulkanMemoryModel = coopmat;
+    memoryModel_.vulkanMemoryModelDeviceScope = coopmat;  // without it, with the other, no module may use that scope
     address_.bufferDeviceAddress = address;
     // Both stand in the struct as the device has them.
     address_.bufferDeviceAddressCaptureReplay = VK_FALSE;

@@ -1,5 +1,5 @@
 // The push constants of the kernels that work row by row (embedding, rms_norm, rope_store, swiglu, mix_hadamard,
-// mix_dense, mix_codes, block_transform, site_codes), for C++ and GLSL.
+// mix_dense, mix_codes, block_transform, site_codes, site_tiles), for C++ and GLSL.
 //
 // groupsX, groupsY: workgroups of the whole dispatch, by which a kernel strides over its grid. Not gl_NumWorkGroups: a
 // dispatch that is run in parts (vkCmdDispatchBase) would see those of the part.
@@ -74,13 +74,19 @@ struct BlockTransformPush {
 };
 
 struct SiteCodesPush {
-    uint firstRow;   ///< at which this dispatch begins
-    float epsilon;   ///< of the norm
-    float mixScale;  ///< 1 / sqrt(order) of the Hadamard mix
-    // ADDRESS only: device addresses
-    uint blocksLow, blocksHigh;
-    uint inputsLow, inputsHigh;  ///< of x
-    uint gammaLow, gammaHigh;
+    uint firstRow;               ///< at which this dispatch begins
+    float epsilon;               ///< of the norm
+    float mixScale;              ///< 1 / sqrt(order) of the Hadamard mix
+    uint blocksLow, blocksHigh;  ///< ADDRESS only: device address of the blocks
+};
+
+struct SiteTilesPush {
+    uint firstRow;                 ///< at which this dispatch begins
+    float epsilon;                 ///< of the norm
+    float mixScale;                ///< 1 / sqrt(order) of the Hadamard mix
+    uint blocksLow, blocksHigh;    ///< device addresses
+    uint inputsLow, inputsHigh;    ///< of x
+    uint floatsLow, floatsHigh;
     uint scratchLow, scratchHigh;
 };
 

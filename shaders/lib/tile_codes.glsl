@@ -1,8 +1,9 @@
 // Hadamard mix and codes of a row from tiles in registers, see mix_codes.comp.
 // Needs: interface/quantise_rows.h, lib/quantiser.glsl, GL_KHR_subgroup_basic and _shuffle; const uint LANES, WIDTH, FORMAT;
 //        CORE, STRIDE (a multiple of 4 LANES), POWER and TILE <= CORE of the mix; buffer rows[]; uint lane; MIX_SCALE;
-//        void loadTile(uint column, uint firstOutput), which sets v[i * POWER + o], i < TILE, to what the dense mix leaves
-//        of columns column + lane of its output firstOutput + i in element o of the Hadamard mix.
+//        uvec2 rowAt, matrixAt: addresses of the row and of the dense mix's matrix as in mix_dense.comp, PADDED floats a row
+//        (CORE > 1 only), read through buffer Floats { float at[]; }; float rowValue(uvec2 at, uint first): elements first ..
+//        first + LANES - 1 of the row's floats from `at` on, one a lane, `first` a multiple of 4.
 // Gives: float v[VECTORS]; void writeTileCodes(uint row).
 
 const uint VECTORS = TILE * POWER;
@@ -12,14 +13,32 @@ const uint GROUPS = WIDTH / (POWER * APART) * STRIDE / LANES;  // of LANES colum
 float v[VECTORS];
 uint words[VECTORS];
 
-void loadTile(uint column, uint firstOutput);
-
 // The row's first column of group `group`.
 uint columnOf(uint group) {
     const uint perUnit = STRIDE / LANES;
     return group / perUnit * (POWER * APART) + group % perUnit * LANES;
 }
 uint firstOutputOf(uint tile) { return min(tile * TILE, CORE - TILE); }
+
+// Sets v[i * POWER + o], i < TILE, to what the dense mix leaves of columns column + lane of its output firstOutput + i in
+// element o of the Hadamard mix.
+void loadTile(uint column, uint firstOutput) {
+    const uvec2 at = advance(rowAt, column * 4);
+    if (CORE == 1) {
+        [[unroll]] for (uint o = 0; o < POWER; ++o) v[o] = rowValue(at, o * APART);
+        return;
+    }
+    const uvec2 matrix = advance(matrixAt, firstOutput * 4);
+    [[unroll]] for (uint e = 0; e < VECTORS; ++e) v[e] = 0;
+    [[unroll]] for (uint j = 0; j < CORE; ++j) {
+        float factors[TILE];
+        [[unroll]] for (uint i = 0; i < TILE; ++i) factors[i] = Floats(matrix).at[j * PADDED + i];
+        [[unroll]] for (uint o = 0; o < POWER; ++o) {
+            const float value = rowValue(at, o * APART + j * STRIDE);
+            [[unroll]] for (uint i = 0; i < TILE; ++i) v[i * POWER + o] = fma(factors[i], value, v[i * POWER + o]);
+        }
+    }
+}
 
 void mixTile(uint column, uint firstOutput) {
     loadTile(column, firstOutput);
