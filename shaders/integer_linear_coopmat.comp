@@ -9,7 +9,8 @@
 // Groups    hold whole steps. Their sums become floats in the registers of the matrices; scales and code sums of the columns
 //           and zero points of the rows are matrices too, whose rows, or columns, lie on one another (a stride of 0).
 // Sums      4-bit weights enter as 16 q, whose sums are exact for K < 132,000, and are shifted back.
-// Results   go through shared memory, row by row of matrices, to the invocations that store them.
+// Results   are finished as matrices and stored as such where the whole tile lies in y and its rows are aligned; else they go
+//           through shared memory, row by row of matrices, to invocations that store what is there.
 // Sizes     the matrix shape, the subgroup size and all of the above are specialisation constants: the shapes of every vendor
 //           are this one module. 32 is a multiple of SHAPE_K.
 #version 450
@@ -49,16 +50,17 @@ const uint RESULT_PAIRS = SHAPE_M * WAVE_COLUMNS / 2;    // of a subgroup
 const uint ALL_RESULT_PAIRS = WAVES_M * WAVES_N * RESULT_PAIRS;
 
 layout(push_constant) uniform Push { IntegerLinearPush push; };
-layout(set = 0, binding = 0, std430) readonly buffer Activations { uvec4 activations[]; };
-layout(set = 0, binding = 1, std430) readonly buffer Codes { uvec4 codes[]; };
-layout(set = 0, binding = 2, std430) readonly buffer Parameters { uvec4 parameters[]; };
-layout(set = 0, binding = 3, std430) buffer Y { float y[]; };
+layout(set = 0, binding = 0, std430) restrict readonly buffer Activations { uvec4 activations[]; };
+layout(set = 0, binding = 1, std430) restrict readonly buffer Codes { uvec4 codes[]; };
+layout(set = 0, binding = 2, std430) restrict readonly buffer Parameters { uvec4 parameters[]; };
+layout(set = 0, binding = 3, std430) restrict buffer Y { float y[]; };
 
 shared uvec2 pairs[2 * BUFFER_PAIRS > ALL_RESULT_PAIRS ? 2 * BUFFER_PAIRS : ALL_RESULT_PAIRS];
 shared float rowScales[TILE_ROWS];
 shared int rowZeros[TILE_ROWS];
 shared float columnScales[2 * TILE_COLUMNS];  // of a group, and of the next
 shared int columnSums[2 * TILE_COLUMNS];
+shared float columnBiases[TILE_COLUMNS];
 
 const uint ACTIVATION_LOADS = (2 * STEP * TILE_ROWS + THREADS - 1) / THREADS;  // of an invocation
 const uint WEIGHT_LOADS = (UNITS_OF_BLOCK * STEP * TILE_COLUMNS + THREADS - 1) / THREADS;
@@ -194,8 +196,37 @@ void finishGroup(uint group) {
     clearSums();
 }
 
-// Times s_x, plus bias, plus the old y, of one row of matrices at a time.
-void storeResults() {
+// Times s_x, plus bias.
+void finishRows() {
+    [[unroll]] for (uint n = 0; n < FRAGS_N; ++n) {
+        coopmat<float, gl_ScopeSubgroup, SHAPE_M, SHAPE_N, gl_MatrixUseAccumulator> biases;
+        coopMatLoad(biases, columnBiases, waveColumn() + n * SHAPE_N, 0, gl_CooperativeMatrixLayoutRowMajor);
+        [[unroll]] for (uint m = 0; m < FRAGS_M; ++m) {
+            const uint i = m * FRAGS_N + n;
+            coopmat<float, gl_ScopeSubgroup, SHAPE_M, SHAPE_N, gl_MatrixUseAccumulator> scales;
+            coopMatLoad(scales, rowScales, waveRow() + m * SHAPE_M, 0, gl_CooperativeMatrixLayoutColumnMajor);
+            precise coopmat<float, gl_ScopeSubgroup, SHAPE_M, SHAPE_N, gl_MatrixUseAccumulator> value = results[i] * scales;
+            precise coopmat<float, gl_ScopeSubgroup, SHAPE_M, SHAPE_N, gl_MatrixUseAccumulator> result = value + biases;
+            results[i] = result;
+        }
+    }
+}
+
+// Loops over elements wait for memory once a round, as y might be what they read: nothing there goes through them.
+void storeWhole(uint firstRow, uint firstColumn) {
+    [[unroll]] for (uint i = 0; i < FRAGS_M * FRAGS_N; ++i) {
+        const uint at = (firstRow + i / FRAGS_N * SHAPE_M) * push.outputs + firstColumn + i % FRAGS_N * SHAPE_N;
+        precise coopmat<float, gl_ScopeSubgroup, SHAPE_M, SHAPE_N, gl_MatrixUseAccumulator> value = results[i];
+        if (push.accumulate != 0) {
+            coopmat<float, gl_ScopeSubgroup, SHAPE_M, SHAPE_N, gl_MatrixUseAccumulator> old;
+            coopMatLoad(old, y, at, push.outputs, gl_CooperativeMatrixLayoutRowMajor);
+            value = value + old;
+        }
+        coopMatStore(value, y, at, push.outputs, gl_CooperativeMatrixLayoutRowMajor);
+    }
+}
+
+void storeParts(uint firstRow, uint firstColumn, uint lastColumn) {
     const uint first = gl_SubgroupID * RESULT_PAIRS;
     [[unroll]] for (uint m = 0; m < FRAGS_M; ++m) {
         barrier();
@@ -203,20 +234,34 @@ void storeResults() {
             coopMatStore(results[m * FRAGS_N + n], pairs, first + n * SHAPE_N / 2, WAVE_COLUMNS / 2, gl_CooperativeMatrixLayoutRowMajor);
         barrier();
         for (uint at = gl_SubgroupInvocationID; at < SHAPE_M * WAVE_COLUMNS; at += gl_SubgroupSize) {
-            const uint tileRow = waveRow() + m * SHAPE_M + at / WAVE_COLUMNS;
-            const uint row = push.firstRow + gl_WorkGroupID.y * TILE_ROWS + tileRow;
-            const uint column = gl_WorkGroupID.x * TILE_COLUMNS + waveColumn() + at % WAVE_COLUMNS;
-            if (row >= push.rows || column >= push.panelRows) continue;
-            precise float value = uintBitsToFloat(pairs[first + at / 2][at % 2]) * rowScales[tileRow];
-            value = value + uintBitsToFloat(parameterOf(column, push.groups).x);
-            const uint index = row * push.outputs + push.firstOutput + column;
+            const uint row = firstRow + m * SHAPE_M + at / WAVE_COLUMNS, column = firstColumn + at % WAVE_COLUMNS;
+            if (row >= push.rows || column >= lastColumn) continue;
+            precise float value = uintBitsToFloat(pairs[first + at / 2][at % 2]);
+            const uint index = row * push.outputs + column;
             if (push.accumulate != 0) value = value + y[index];
             y[index] = value;
         }
     }
 }
 
+void storeResults() {
+    const uint tileRow = push.firstRow + gl_WorkGroupID.y * TILE_ROWS, tileColumn = gl_WorkGroupID.x * TILE_COLUMNS;
+    const uint firstRow = tileRow + waveRow(), firstColumn = push.firstOutput + tileColumn + waveColumn();
+    if (push.alignedRows != 0 && tileRow + TILE_ROWS <= push.rows && tileColumn + TILE_COLUMNS <= push.panelRows) {
+        storeWhole(firstRow, firstColumn);
+    } else {
+        storeParts(firstRow, firstColumn, push.firstOutput + push.panelRows);
+    }
+}
+
 void main() {
+    [[unroll]] for (uint i = 0; i < DEPTH; ++i) loadStep(i, i * STEP);
+    loadColumns(0);
+    [[unroll]] for (uint i = 0; i < COLUMN_LOADS; ++i) {
+        const uint column = i * THREADS + gl_LocalInvocationID.x;
+        if (column < TILE_COLUMNS)
+            columnBiases[column] = uintBitsToFloat(parameterOf(gl_WorkGroupID.x * TILE_COLUMNS + column, push.groups).x);
+    }
     for (uint row = gl_LocalInvocationID.x; row < TILE_ROWS; row += THREADS) {
         const uvec4 header = activations[rowWord(row)];
         rowScales[row] = uintBitsToFloat(header.x);
@@ -225,9 +270,7 @@ void main() {
     [[unroll]] for (uint i = 0; i < FRAGS_M * FRAGS_N; ++i)
         results[i] = coopmat<float, gl_ScopeSubgroup, SHAPE_M, SHAPE_N, gl_MatrixUseAccumulator>(0.0);
     clearSums();
-    loadColumns(0);
     storeColumns(0);
-    [[unroll]] for (uint i = 0; i < DEPTH; ++i) loadStep(i, i * STEP);
     storeStep(0, 0);
     loadStep(0, DEPTH * STEP);
     barrier();
@@ -249,5 +292,6 @@ void main() {
         }
     }
     if (ONE_GROUP) finishGroup(0);
+    finishRows();
     storeResults();
 }

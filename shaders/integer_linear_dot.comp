@@ -28,10 +28,10 @@ const uint LANES = gl_WorkGroupSize.x / SPLITS;
 const uint SUMS = TILE_M * TILE_N;
 
 layout(push_constant) uniform Push { IntegerLinearPush push; };
-layout(set = 0, binding = 0, std430) readonly buffer Activations { uvec4 activations[]; };
-layout(set = 0, binding = 1, std430) readonly buffer Codes { uvec4 codes[]; };
-layout(set = 0, binding = 2, std430) readonly buffer Parameters { uvec4 parameters[]; };
-layout(set = 0, binding = 3, std430) buffer Y { float y[]; };
+layout(set = 0, binding = 0, std430) restrict readonly buffer Activations { uvec4 activations[]; };
+layout(set = 0, binding = 1, std430) restrict readonly buffer Codes { uvec4 codes[]; };
+layout(set = 0, binding = 2, std430) restrict readonly buffer Parameters { uvec4 parameters[]; };
+layout(set = 0, binding = 3, std430) restrict buffer Y { float y[]; };
 
 // What an invocation hands on: sums of one group, or terms of the groups of a round, each [SUMS][LANES].
 const uint SHARES = SPLITS > ROUND_GROUPS ? SPLITS : ROUND_GROUPS;

@@ -109,6 +109,7 @@ void IntegerLinear::record(vk::Recorder& recorder, const Args& args) const {
             push.groupBlocks = groupBlocksOf(shape_);
             push.groups = shape_.groups();
             push.accumulate = args.accumulate ? 1 : 0;
+            push.alignedRows = y.offset % 16 == 0 && weights.outputs() % 4 == 0 && panel.rowBegin % 4 == 0 ? 1 : 0;
             setAddress(args.x.storage(), push.activationsLow, push.activationsHigh);
             setAddress(panel.codes, push.codesLow, push.codesHigh);
             setAddress(panel.parameters, push.parametersLow, push.parametersHigh);

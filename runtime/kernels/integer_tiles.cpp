@@ -223,7 +223,7 @@ class Tiles {
         const bool oneGroup = shape_.groups() == 1;
         const uint32_t step = oneGroup || groupBlocksOf(shape_) % matrices.step == 0 ? matrices.step : 1;
         const uint32_t depth = oneGroup ? matrices.depth : 1;  // the results of groups need the registers
-        const uint32_t shared = (rows + columns) * (step * kBlockInputs + 16) * 2 + (rows + 2 * columns) * 8;
+        const uint32_t shared = (rows + columns) * (step * kBlockInputs + 16) * 2 + (rows + 2 * columns) * 8 + columns * 4;
         if (lanes_ * waves > device_.limits().maxWorkgroupInvocations || shared > device_.limits().maxSharedBytes) return;
         IntegerTile item;
         item.tile = {matrixModule(), rows, matrices.cost, columns / lanes_, 0};

@@ -23,7 +23,7 @@ const vk::Pipeline& quantisePipeline(vk::Device& device, vk::PipelineLibrary& li
     const Variant& variant = choose(kQuantiseVariants, wide ? allowed : vk::CapabilitySet{});
     vk::PipelineSpec spec;
     spec.module = variant.module;
-    spec.constants = {defaultLocalSize(device), formatConstant(format), wide};
+    spec.constants = {rowLocalSize(device), formatConstant(format), wide};
     spec.pushBytes = sizeof(shaders::QuantiseRowsPush);
     const bool texel = variant.required.contains(vk::Capability::Texel);
     spec.bindings = {texel ? vk::BindingKind::UniformTexel : vk::BindingKind::Storage, vk::BindingKind::Storage};

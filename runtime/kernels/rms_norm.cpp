@@ -23,7 +23,7 @@ RmsNorm::RmsNorm(vk::Device& device, vk::PipelineLibrary& library, const vk::Cap
     const Variant& variant = choose(kRmsNormVariants, rowCapabilities(allowed, width));
     vk::PipelineSpec spec;
     spec.module = variant.module;
-    spec.constants = {defaultLocalSize(device), width % 4 == 0};
+    spec.constants = {rowLocalSize(device), width % 4 == 0};
     spec.pushBytes = sizeof(shaders::RmsNormPush);
     spec.bindings.assign(3, vk::BindingKind::Storage);
     if (variant.required.contains(vk::Capability::Texel)) {

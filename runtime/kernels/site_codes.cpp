@@ -64,7 +64,7 @@ SiteCodes::SiteCodes(vk::Device& device, vk::PipelineLibrary& library, const vk:
     const Variant& variant = words ? kSiteCodesWords : choose(kSiteCodesVariants, usable);
     vk::PipelineSpec spec;
     spec.module = variant.module;
-    // Sums run over the lanes in their order: as many as in rms_norm, so that the fused norm is the same.
+    // Sums run over the lanes in their order: on a CPU as many as in rms_norm, so that the fused norm is the same.
     const bool subgroup = variant.required.contains(vk::Capability::Subgroup);
     const uint32_t lanes = subgroup ? weightLanes(device) : defaultLocalSize(device);
     spec.constants = {lanes,

@@ -4,6 +4,8 @@
 
 #include "base/error.h"
 
+#include <algorithm>
+
 namespace vulcat::kernels {
 
 const Variant& choose(std::span<const Variant> variants, const vk::CapabilitySet& allowed) {
@@ -21,6 +23,11 @@ uint32_t defaultLocalSize(const vk::Device& device) {
     const uint32_t subgroup = device.limits().subgroupSize;
     if (device.info().type == vk::DeviceType::Cpu && subgroup >= 4 && subgroup <= 64) return subgroup;
     return 64;
+}
+
+uint32_t rowLocalSize(const vk::Device& device) {
+    if (device.info().type == vk::DeviceType::Cpu) return defaultLocalSize(device);
+    return std::min(device.limits().maxWorkgroupInvocations, 256u);
 }
 
 uint32_t weightLanes(const vk::Device& device) {

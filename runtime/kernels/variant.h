@@ -31,6 +31,10 @@ const Variant& choose(std::span<const Variant> variants, const vk::CapabilitySet
 /// CPU, where the subgroups of a workgroup run one after the other and a barrier is dear, 64 on a GPU.
 uint32_t defaultLocalSize(const vk::Device& device);
 
+/// The same for a kernel whose workgroup walks one row: on a GPU 256 where it has so many, since what they do for each element
+/// is little beside the time a round takes to come from memory.
+uint32_t rowLocalSize(const vk::Device& device);
+
 /// Rows of a weight tile, one an invocation: the subgroup size where it is known and between 4 and 64, else 32.
 /// Every LinearWeights of a device is laid out with it, and every linear kernel runs with it as its local size.
 uint32_t weightLanes(const vk::Device& device);

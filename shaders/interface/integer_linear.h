@@ -15,7 +15,8 @@ struct IntegerLinearPush {
     uint blocks;       ///< Kp / 32
     uint groupBlocks;  ///< blocks of a scale group; blocks for one scale a row
     uint groups;
-    uint accumulate;  ///< 1: adds to what y holds
+    uint accumulate;   ///< 1: adds to what y holds
+    uint alignedRows;  ///< 1: rows of y and the panel's part of them begin at multiples of 16 bytes
     // integer_linear_address.comp only
     uint activationsLow, activationsHigh;  ///< device address of x's rows
     uint codesLow, codesHigh;              ///< of the panel's codes
