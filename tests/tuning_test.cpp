@@ -50,7 +50,7 @@ TEST_CASE("a tuning comes back from its blob") {
     const LinearSize floats{kSize.shape, kSize.outputs, kernels::LinearInput::Floats};
     const LinearSize head{{kernels::WeightFormat::BF16, 64, 0}, 64, kernels::LinearInput::Floats};
     tuning.set(floats, {{"fifth", 1, 2, 4, 16}});
-    tuning.set(head, {{"sixth", 8, 2, 2, 0}});
+    tuning.set(head, {{"sixth", 8, 2, 2, 0, 3}});
     const std::vector<std::byte> blob = tuning.blob(info, 3);
     const Tuning again(info, 3, blob);
     REQUIRE(again.tilesOf(kSize).size() == 2);
@@ -61,7 +61,7 @@ TEST_CASE("a tuning comes back from its blob") {
     REQUIRE(again.tilesOf(floats).size() == 1);
     CHECK(again.tilesOf(floats)[0] == LinearTile{"fifth", 1, 2, 4, 16});
     REQUIRE(again.tilesOf(head).size() == 1);
-    CHECK(again.tilesOf(head)[0] == LinearTile{"sixth", 8, 2, 2, 0});
+    CHECK(again.tilesOf(head)[0] == LinearTile{"sixth", 8, 2, 2, 0, 3});
     CHECK(again.blob(info, 3) == blob);
     CHECK_FALSE(Tuning(info, 4, blob).tookBlob());
     info.driverVersion = 1;

@@ -29,7 +29,8 @@ IntegerLinear::IntegerLinear(vk::Device& device, vk::PipelineLibrary& library, c
     for (const LinearTile& wanted : tuned) {
         for (const IntegerTile& item : integerTiles(device, allowed, size, maxRows, wanted.splits)) {
             const LinearTile& tile = item.tile;
-            if (tile.module == wanted.module && tile.rows == wanted.rows && tile.tiles == wanted.tiles)
+            if (tile.module == wanted.module && tile.rows == wanted.rows && tile.tiles == wanted.tiles &&
+                tile.form == wanted.form)
                 addTile(library, item, wanted.cost, 1);
         }
     }

@@ -196,6 +196,7 @@ class Tiles {
         uint32_t wavesM, wavesN, fragsM, fragsN, step, depth;
         double cost;            ///< as TileHeight::cost
         double workgroups = 0;  ///< that a large GPU runs side by side
+        uint32_t form = 0;      ///< LinearTile::form
     };
 
     void addMatrices() {
@@ -215,6 +216,10 @@ class Tiles {
         const bool large = shape_.groups() == 1 && divideUp(maxRows_, kRows) * (size_.outputs / kColumns) >= kWorkgroups;
         addMatrix(*shape, {2, 4, frags(64, shape->m), frags(64, shape->n), 1, 2, 3.6, 115}, large);
         addMatrix(*shape, {2, 4, frags(64, shape->m), frags(32, shape->n), 2, 2, 3.6, 115}, !large);
+        // For tuning alone, not measured yet: as large a subgroup's part, but several workgroups of a core, whose barriers do
+        // not coincide.
+        for (const uint32_t step : {1u, 2u})
+            addMatrix(*shape, {2, 2, frags(64, shape->m), frags(64, shape->n), step, 3 - step, 3.6, 230, step}, false);
     }
 
     void addMatrix(const vk::CoopmatShape& shape, const MatrixTile& matrices, bool usual = true) {
@@ -226,7 +231,7 @@ class Tiles {
         const uint32_t shared = (rows + columns) * (step * kBlockInputs + 16) * 2 + (rows + 2 * columns) * 8 + columns * 4;
         if (lanes_ * waves > device_.limits().maxWorkgroupInvocations || shared > device_.limits().maxSharedBytes) return;
         IntegerTile item;
-        item.tile = {matrixModule(), rows, matrices.cost, columns / lanes_, 0};
+        item.tile = {matrixModule(), rows, matrices.cost, columns / lanes_, 0, matrices.form};
         item.atOnce = std::max(matrices.workgroups * columns / size_.outputs, 1.0);
         item.usual = usual;
         item.columns = columns;

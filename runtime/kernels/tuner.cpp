@@ -84,6 +84,7 @@ std::string describe(const LinearTile& tile) {
     std::string text = tile.module + ", " + std::to_string(tile.rows) + " rows";
     if (tile.tiles != 0) text += ", " + std::to_string(tile.tiles) + " tiles";
     if (tile.splits != 0) text += ", " + std::to_string(tile.splits) + " splits";
+    if (tile.form != 0) text += ", form " + std::to_string(tile.form);
     return text;
 }
 

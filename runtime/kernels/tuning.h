@@ -21,6 +21,7 @@ struct LinearTile {
     double cost = 1;      ///< of one pass of so many rows over the layer; only costs of one layer compare
     uint32_t tiles = 0;   ///< weight tiles a workgroup computes, where there is a choice
     uint32_t splits = 0;  ///< teams of a workgroup that share K; 0: as suits the device, if any
+    uint32_t form = 0;    ///< which of several tiles of one size, where there are such
 
     bool operator==(const LinearTile&) const = default;
 };
