@@ -204,6 +204,27 @@ else note "Ctrl-C gave exit code $code"; fi
 if [ $code -eq 130 ]; then
     expect 0 '' "${calibrate[@]}" "$model" -o "$work/stopped" --text "$text" --separator '<|endoftext|>' --seq-len 512 --samples 0
 fi
+# interrupt_bench FORMAT SIGNAL: the kernels' table with its first rows measured; the time it is given is far from enough
+interrupt_bench() {
+    setsid "$vulcat" bench --kernels --seconds 0.2 --format "$1" >"$work/out" 2>"$work/err" &
+    pid=$!
+    if [ "$1" = json ]; then sleep 3; else
+        for ((i = 0; i < 300; ++i)); do [ "$(wc -l <"$work/out")" -ge 4 ] && break; sleep 0.1; done
+        holds "bench --kernels prints rows of $1 as they are measured" test "$(wc -l <"$work/out")" -ge 4
+    fi
+    kill -"$2" $pid
+    wait $pid
+    code=$?
+    if [ $code -eq 130 ]; then passed=$((passed + 1)); else note "SIG$2 during bench --kernels gave exit code $code"; fi
+}
+interrupt_bench csv TERM
+interrupt_bench md INT
+holds "the rows of a markdown table are as long as each other" awk '{ if (NR > 1 && length($0) != l) exit 1; l = length($0) }' "$work/out"
+interrupt_bench json INT
+holds "an interrupted bench --kernels leaves a whole json document" sh -c "head -n 1 '$work/out' | grep -qx '\[' &&
+    tail -n 1 '$work/out' | grep -qx '\]' && grep -q '\"kernel\": \"copy' '$work/out'"
+expect 2 'w3a3' "$vulcat" bench --kernels --types w4a4,w3a3 --format csv
+holds "a wrong type is told before anything is measured" test ! -s "$work/out"
 if mkdir "$work/small" && mount -t tmpfs -o size=1m tmpfs "$work/small" 2>/dev/null; then
     expect 1 'space|disk|full' "${calibrate[@]}" "$model" -o "$work/small/o" "${few[@]}"
     holds "a full disk leaves no output folder" test ! -e "$work/small/o"

@@ -56,11 +56,11 @@ double seconds(const std::function<void()>& work) {
 }
 
 /// Adds a row: median, and the standard deviation, of tokens/s over the repetitions; one run before does not count.
-void measure(Table& table, const BenchArguments& a, const std::string& test, uint32_t tokens, const std::function<void()>& run) {
+void measure(LiveTable& table, const BenchArguments& a, const std::string& test, uint32_t tokens, const std::function<void()>& run) {
     run();
     std::vector<double> rates;
     for (uint32_t i = 0; i < a.repetitions; ++i) {
-        if (interrupted.load()) throw Error(Result::Cancelled, "interrupted");
+        stopIfInterrupted();
         rates.push_back(tokens / std::max(seconds(run), 1e-9));
     }
     std::sort(rates.begin(), rates.end());
@@ -74,6 +74,7 @@ void measure(Table& table, const BenchArguments& a, const std::string& test, uin
 void printBeside(const Table& table, const std::string& heading, const std::string& format) {
     const bool markdown = format == "md";
     std::fputs((markdown ? "\n" + heading + "\n\n" + table.markdown() : table.format(format)).c_str(), markdown ? stdout : stderr);
+    std::fflush(stdout);
 }
 
 /// Each kernel's share of the wall time, and what no kernel accounts for: recording, submission, waiting, reading back.
@@ -138,10 +139,13 @@ int benchModel(const BenchArguments& a) {
     model::Session session(gpu.model(), {.contextLength = context});
     const std::vector<int32_t> tokens = someTokens(config, context);
     const uint32_t prompt = std::min(a.prompt, context), generate = std::min(a.generate, context);
-    Table table({"test", "tokens/s", "+-"});
+    LiveTable table({"test", "tokens/s", "+-"}, a.format, {8, 9, 8});
     const auto decode = [&] {
         session.reset();
-        for (uint32_t i = 0; i < generate; ++i) session.forward(std::span(tokens).subspan(i, 1));
+        for (uint32_t i = 0; i < generate; ++i) {
+            stopIfInterrupted();
+            session.forward(std::span(tokens).subspan(i, 1));
+        }
     };
     const auto prefill = [&] {
         session.reset();
@@ -157,7 +161,7 @@ int benchModel(const BenchArguments& a) {
     };
     if (prompt > 0) measure(table, a, "pp" + std::to_string(prompt), prompt, prefill);
     if (generate > 0) measure(table, a, "tg" + std::to_string(generate), generate, decode);
-    std::fputs(table.format(a.format).c_str(), stdout);
+    table.finish();
     profile(prefill, prompt, "the prompt");
     profile(decode, generate, "generation");
     if (a.profile && generate > 0) {
@@ -183,7 +187,7 @@ int benchKernelList(const BenchArguments& a) {
     options.formats = a.types;
     options.secondsEach = a.seconds;
     OpenDevice device(a.device);
-    std::fputs(benchKernels(device.device(), options).format(a.format).c_str(), stdout);
+    benchKernels(device.device(), options, a.format);
     return kExitOk;
 }
 

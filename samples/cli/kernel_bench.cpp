@@ -1,6 +1,7 @@
 #include "cli/kernel_bench.h"
 
 #include "cli/command.h"
+#include "cli/terminal.h"
 
 #include "kernels/block_transform.h"
 #include "kernels/float_linear.h"
@@ -12,6 +13,7 @@
 #include "vk/recorder.h"
 
 #include "shaders/interface/peak.h"
+#include "shaders/table.h"
 
 #include "format/transform.h"
 
@@ -22,6 +24,7 @@
 #include <optional>
 #include <random>
 #include <set>
+#include <string_view>
 
 namespace vulcat::cli {
 namespace {
@@ -37,6 +40,7 @@ class Stopwatch {
     Stopwatch(vk::Device& device, double seconds) : device_(device), recorder_(device), seconds_(seconds) {}
 
     Timing time(const std::function<void(vk::Recorder&)>& record) {
+        stopIfInterrupted();
         run(record, 1);
         wake(record);
         const double once = run(record, 1);
@@ -44,7 +48,7 @@ class Stopwatch {
         const int batch = std::clamp(static_cast<int>(0.002 / std::max(once, 1e-7)), 1, 64);
         std::vector<double> samples;
         for (double spent = 0; samples.size() < 3 || spent < seconds_;) {
-            if (interrupted.load()) throw Error(Result::Cancelled, "interrupted");
+            stopIfInterrupted();
             const double elapsed = run(record, batch);
             samples.push_back(elapsed / batch);
             spent += elapsed;
@@ -109,13 +113,34 @@ LinearFormat parseFormat(const std::string& name) {
     return f;
 }
 
+std::string shapeName(uint32_t rows, const KernelShape& shape) {
+    return "M " + std::to_string(rows) + ", " + std::to_string(shape.outputs) + "x" + std::to_string(shape.inputs);
+}
+
+/// Wide enough for what the columns may hold, as rows are printed before the longest is known.
+std::vector<size_t> columnWidths(const KernelBenchOptions& options) {
+    size_t name = std::string_view("copy, read + write").size(), shape = 0, module = 0;
+    const uint32_t rows = *std::max_element(options.rows.begin(), options.rows.end());
+    for (const KernelShape& s : options.shapes) shape = std::max(shape, shapeName(rows, s).size());
+    for (const std::string& format : options.formats) name = std::max(name, format.size());
+    for (const shaders::Module& m : shaders::modules()) {
+        if (m.name.starts_with("integer_linear") || m.name.starts_with("float_")) module = std::max(module, m.name.size());
+    }
+    return {name, shape, module, 8, 8, 8, 7, 8};
+}
+
 /// Measures entries and adds them to the table.
 class Bench {
   public:
-    Bench(vk::Device& device, const KernelBenchOptions& options)
-        : device_(device), options_(options), allowed_(options.allowed & device.capabilities()), library_(device), watch_(device, options.secondsEach) {}
+    Bench(vk::Device& device, const KernelBenchOptions& options, const std::string& format)
+        : device_(device),
+          options_(options),
+          allowed_(options.allowed & device.capabilities()),
+          library_(device),
+          watch_(device, options.secondsEach),
+          table_({"kernel", "shape", "module", "ms", "lowest", "highest", "GB/s", "GOP/s", "% of copy", "% of peak"}, format, columnWidths(options)) {}
 
-    Table run() {
+    void run() {
         measureCopy();
         fmaPeak_ = measurePeak("fp32 multiply-add", false);
         integerPeak_ = measurePeak("int32 multiply-add", true);
@@ -123,7 +148,7 @@ class Bench {
             for (const std::string& format : options_.formats) linear(shape, format);
             transforms(shape.inputs);
         }
-        return table_;
+        table_.finish();
     }
 
   private:
@@ -254,8 +279,7 @@ class Bench {
     void addLinear(const KernelShape& shape, const std::string& name, const std::string& module, uint32_t rows, uint64_t weightBytes, const Timing& t) {
         const double peak = module.starts_with("integer") ? integerPeak_ : fmaPeak_;
         const uint64_t activationBytes = uint64_t{rows} * (shape.inputs + shape.outputs) * 4;
-        add(name, module, "M " + std::to_string(rows) + ", " + std::to_string(shape.outputs) + "x" + std::to_string(shape.inputs), t,
-            weightBytes + activationBytes, 2.0 * rows * shape.outputs * shape.inputs, peak);
+        add(name, module, shapeName(rows, shape), t, weightBytes + activationBytes, 2.0 * rows * shape.outputs * shape.inputs, peak);
     }
 
     void transforms(uint32_t inputs) {
@@ -314,7 +338,7 @@ class Bench {
     std::set<uint32_t> measuredInputs_;
     std::mt19937_64 random_{1};
     std::normal_distribution<float> normal_{0.0f, 1.0f};
-    Table table_{{"kernel", "shape", "module", "ms", "lowest", "highest", "GB/s", "GOP/s", "% of copy", "% of peak"}};
+    LiveTable table_;
 };
 
 }  // namespace
@@ -331,6 +355,9 @@ KernelShape parseKernelShape(const std::string& text) {
     return shape;
 }
 
-Table benchKernels(vk::Device& device, const KernelBenchOptions& options) { return Bench(device, options).run(); }
+void benchKernels(vk::Device& device, const KernelBenchOptions& options, const std::string& format) {
+    for (const std::string& name : options.formats) parseFormat(name);  // a mistake is told before anything is measured
+    Bench(device, options, format).run();
+}
 
 }  // namespace vulcat::cli
