@@ -177,6 +177,10 @@ expect 0 '' "$vulcat" bench --calibrate --width 128 -r 1 --format csv
 expect 0 '' "$vulcat" bench "$model" -p 0 -n 4 -r 1 --profile --explain
 holds "bench lists a layer's dispatches and the time outside kernels" sh -c "grep -q 'each layer' '$work/out' && grep -q 'outside kernels' '$work/out'"
 expect 0 '' "$vulcat" bench --kernels --shapes 64x96 --rows 1,5 --types w4a4,w4a8-g32,w16a16 --seconds 0.01 --format csv
+holds "each kernel has copies and a peak beside it" awk '
+    NR == 1 { head = /,% of copy,% of a copy as large,% of peak$/ }
+    /^w[0-9]/ { ++rows; if (!/,[0-9]+[.][0-9],[0-9]+[.][0-9],[0-9]+[.][0-9]$/) exit bad = 1 }
+    END { exit bad || !head || rows != 6 }' "$work/out"
 expect 2 'MODEL_DIR' "$vulcat" bench --tune
 expect 0 'kept in' "$vulcat" bench --tune "$model"
 holds "bench --tune knows the linears of a float model" grep -q 'float_' "$work/out"

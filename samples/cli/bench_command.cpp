@@ -215,7 +215,9 @@ void addBenchCommand(CommandLine& line) {
     command.option("-r,--repetitions", a->repetitions, "Runs of each test; the median is printed").range(1, 1000);
     command.flag("--profile", a->profile, "Also print each kernel's time in both tests, and what no kernel accounts for");
     command.flag("--explain", a->explain, "Also print the dispatches of a token, with what they read and write");
-    command.flag("--kernels", a->kernels, "Measure single kernels instead of a model");
+    command.flag("--kernels", a->kernels,
+                 "Measure single kernels instead of a model: beside a large copy on the device (% of copy), a copy of as many bytes "
+                 "as the kernel moves, which starts and ends as it does (% of a copy as large), and chains of multiply-adds (% of peak)");
     command.option("--shapes", a->shapes, "With --kernels: OUTPUTSxINPUTS, ...").commas();
     command.option("--rows", a->rows, "With --kernels: tokens at once, M, ...").commas().range(1, 4096);
     command.option("--types", a->types, "With --kernels: w4a4, w4a8, w4a16, w8a8, w8a16, w16a16, with -g32, -g64 or -g128 for group scales")
