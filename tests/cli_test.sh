@@ -176,6 +176,9 @@ expect 0 '' "$vulcat" bench "$model" -p 16 -n 4 -r 1 --format json
 expect 0 '' "$vulcat" bench --calibrate --width 128 -r 1 --format csv
 expect 0 '' "$vulcat" bench "$model" -p 0 -n 4 -r 1 --profile --explain
 holds "bench lists a layer's dispatches and the time outside kernels" sh -c "grep -q 'each layer' '$work/out' && grep -q 'outside kernels' '$work/out'"
+holds "a profile's shares of work are one whole, beside the empty dispatch of each token" awk -F'|' '
+    NF == 9 && $8 ~ /[0-9] %/ { sum += $8 } /^[|] empty +[|] +1[.]0 [|] +[0-9.]+ [|] +[|]/ { empty = 1 }
+    END { exit !(empty && sum > 98 && sum < 102) }' "$work/out"
 expect 0 '' "$vulcat" bench --kernels --shapes 64x96 --rows 1,5 --types w4a4,w4a8-g32,w16a16 --seconds 0.01 --format csv
 holds "each kernel has copies and a peak beside it" awk '
     NR == 1 { head = /,% of copy,% of a copy as large,% of peak$/ }

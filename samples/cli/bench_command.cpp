@@ -6,11 +6,11 @@
 #include "cli/exit_code.h"
 #include "cli/gpu_model.h"
 #include "cli/kernel_bench.h"
+#include "cli/session_profile.h"
 #include "cli/terminal.h"
 #include "cli/tune_bench.h"
 
 #include "model/session.h"
-#include "vk/profiler.h"
 
 #include <algorithm>
 #include <chrono>
@@ -70,32 +70,6 @@ void measure(LiveTable& table, const BenchArguments& a, const std::string& test,
     table.add({test, fixed(rates[rates.size() / 2], 2), fixed(std::sqrt(square), 2)});
 }
 
-/// Beside csv and json on stdout further tables go to stderr, so that stdout stays one document.
-void printBeside(const Table& table, const std::string& heading, const std::string& format) {
-    const bool markdown = format == "md";
-    std::fputs((markdown ? "\n" + heading + "\n\n" + table.markdown() : table.format(format)).c_str(), markdown ? stdout : stderr);
-    std::fflush(stdout);
-}
-
-/// Each kernel's share of the wall time, and what no kernel accounts for: recording, submission, waiting, reading back.
-void printProfile(vk::Profiler& profiler, double wallSeconds, uint32_t tokens, const std::string& what, const std::string& format) {
-    const double wallNs = 1e9 * wallSeconds;
-    double total = 0;
-    std::vector<std::pair<std::string, vk::Profiler::Entry>> entries(profiler.entries().begin(), profiler.entries().end());
-    for (const auto& [label, entry] : entries) total += entry.totalNs;
-    std::sort(entries.begin(), entries.end(), [](const auto& x, const auto& y) { return x.second.totalNs > y.second.totalNs; });
-    Table table({"kernel", "dispatches a token", "us each", "us a token", "share of wall time"});
-    const auto add = [&](const std::string& label, const std::string& count, const std::string& each, double ns) {
-        table.add({label, count, each, fixed(1e-3 * ns / tokens, 1), fixed(100 * ns / wallNs, 1) + " %"});
-    };
-    for (const auto& [label, entry] : entries) {
-        const auto count = static_cast<double>(entry.count);
-        add(label, fixed(count / tokens, 1), fixed(1e-3 * entry.totalNs / count, 1), entry.totalNs);
-    }
-    add("outside kernels", "", "", std::max(wallNs - total, 0.0));
-    printBeside(table, "Profile of " + what + ", with timestamps on:", format);
-}
-
 /// How many dispatches a layer takes: the shortest stretch behind `begin` that repeats once a layer; 0 if none does.
 size_t layerPeriod(const std::vector<vk::DispatchNote>& notes, size_t begin, size_t layers) {
     if (layers < 2) return notes.size() - begin;
@@ -152,12 +126,7 @@ int benchModel(const BenchArguments& a) {
         session.forward(std::span(tokens).first(prompt));
     };
     const auto profile = [&](const std::function<void()>& run, uint32_t count, const std::string& what) {
-        if (!a.profile || count == 0) return;
-        vk::Profiler profiler(device.device());
-        session.profileWith(&profiler);
-        const double wall = seconds(run);
-        session.profileWith(nullptr);
-        printProfile(profiler, wall, count, what, a.format);
+        if (a.profile && count > 0) profileSession(device.engine(), session, run, {count, what, a.format});
     };
     if (prompt > 0) measure(table, a, "pp" + std::to_string(prompt), prompt, prefill);
     if (generate > 0) measure(table, a, "tg" + std::to_string(generate), generate, decode);

@@ -172,6 +172,12 @@ std::string Table::format(std::string_view name) const {
     return name == "csv" ? csv() : name == "json" ? json() : markdown();
 }
 
+void printBeside(const Table& table, const std::string& heading, const std::string& format) {
+    const bool markdown = format == "md";
+    std::fputs((markdown ? "\n" + heading + "\n\n" + table.markdown() : table.format(format)).c_str(), markdown ? stdout : stderr);
+    std::fflush(stdout);
+}
+
 LiveTable::LiveTable(std::vector<std::string> header, std::string format, std::vector<size_t> widths)
     : table_(std::move(header)), format_(std::move(format)), widths_(std::move(widths)) {
     widths_.resize(table_.header_.size(), kLeastWidth);

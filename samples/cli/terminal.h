@@ -64,6 +64,10 @@ class Table {
     std::vector<std::vector<std::string>> rows_;
 };
 
+/// A further table of a command: as markdown under its heading; beside csv and json it goes to stderr, so that stdout stays one
+/// document.
+void printBeside(const Table& table, const std::string& heading, const std::string& format);
+
 /// A table on stdout that is printed while it grows, so that what was measured is there however the program ends: each row
 /// when it is added; json, which is one document, at the end.
 class LiveTable {
