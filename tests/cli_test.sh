@@ -191,6 +191,9 @@ VULCAT_CACHE=off expect 0 '' "$vulcat" run "$work/best" -p 'Once upon a time' -n
 mv "$work/out" "$work/untuned"
 expect 0 'kept in' "$vulcat" bench --tune "$work/best" --format csv
 holds "bench --tune prints a line for one token of a linear" grep -qE ',1,[a-z0-9_]+ x [0-9]+,' "$work/out"
+expect 0 'before|,untuned,' "$vulcat" bench --tune --candidates "$work/best" --format csv
+holds "bench --tune --candidates prints what was measured, lost or won" sh -c "grep -qE ',[0-9.]+,[0-9.]+,\$' '$work/out' &&
+    grep -q 'kept, built in' '$work/out'"
 holds "bench --tune keeps what it found" sh -c "ls '$work/cache' | grep -q '^tiles-'"
 expect 0 '' "$vulcat" run "$work/best" -p 'Once upon a time' -n 12 --temp 0
 holds "tuned kernels tell the same story" cmp "$work/out" "$work/untuned"
@@ -224,6 +227,15 @@ interrupt_bench() {
     code=$?
     if [ $code -eq 130 ]; then passed=$((passed + 1)); else note "SIG$2 during bench --kernels gave exit code $code"; fi
 }
+VULCAT_CACHE=$work/kept setsid "$vulcat" bench --tune "$model" --format csv >"$work/out" 2>"$work/err" &
+pid=$!
+for ((i = 0; i < 600; ++i)); do [ "$(wc -l <"$work/out")" -ge 2 ] && break; sleep 0.1; done
+kill -TERM $pid 2>/dev/null
+wait $pid
+code=$?
+if [ $code -eq 130 ]; then holds "an interrupted bench --tune keeps the linears that it knows" sh -c "ls '$work/kept' | grep -q '^tiles-'"
+elif [ $code -eq 0 ]; then skipped=$((skipped + 1)); echo "SKIPPED: tuning ended before it could be interrupted"
+else note "SIGTERM during bench --tune gave exit code $code"; fi
 interrupt_bench csv TERM
 interrupt_bench md INT
 holds "the rows of a markdown table are as long as each other" awk '{ if (NR > 1 && length($0) != l) exit 1; l = length($0) }' "$work/out"

@@ -30,7 +30,7 @@ struct BenchArguments {
     bool explain = false;
     bool kernels = false;
     bool calibrate = false;
-    bool tune = false;
+    bool tune = false, candidates = false;
     int width = 4096, threads = 0;
     std::vector<std::string> shapes{"4096x4096", "14336x4096", "4096x14336"};
     std::vector<uint32_t> rows{1, 512};
@@ -163,7 +163,7 @@ int benchKernelList(const BenchArguments& a) {
 int tune(const BenchArguments& a) {
     if (a.folder.empty()) throw Error(Result::InvalidArgument, "--tune needs MODEL_DIR: it measures that model's linears");
     OpenDevice device(a.device);
-    std::fputs(tuneModel(device, a.folder).format(a.format).c_str(), stdout);
+    tuneModel(device, a.folder, a.candidates, a.format);
     return kExitOk;
 }
 
@@ -196,6 +196,7 @@ void addBenchCommand(CommandLine& line) {
     command.flag("--tune", a->tune,
                  "Measure the kernels that MODEL_DIR's linear layers could run with on the device, check their results, and keep "
                  "the fastest for later runs (in VULCAT_CACHE, or the user's cache folder)");
+    command.flag("--candidates", a->candidates, "With --tune: print every kernel that was measured, not only those that won");
     command.flag("--calibrate", a->calibrate, "Measure calibration's heavy steps on the CPU instead of a model");
     command.option("--width", a->width, "With --calibrate: inputs and outputs of the layer").range(128, 16384);
     command.option("-t,--threads", a->threads, "With --calibrate: CPU threads; 0: one a core").range(0, 1024);
