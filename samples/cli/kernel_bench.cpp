@@ -88,7 +88,8 @@ class Bench {
           library_(device),
           watch_(device),
           copy_(device, library_, watch_),
-          table_({"kernel", "shape", "module", "ms", "lowest", "highest", "GB/s", "GOP/s", "% of copy", "% of a copy as large", "% of peak"}, format, columnWidths(options)) {}
+          table_({"kernel", "shape", "module", "ms", "lowest", "highest", "GB/s", "GOP/s", "% of copy", "% of a copy as large", "% of peak"},
+                 format, columnWidths(options)) {}
 
     void run() {
         measureCopy();

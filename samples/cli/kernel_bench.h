@@ -30,8 +30,9 @@ KernelShape parseKernelShape(const std::string& text);
 
 /// Measures and prints, each as soon as it is measured, a row an entry: kernel, shape, median ms, its spread, GB/s (weights and
 /// activations once each), GOP/s (2 M N K), the share of the copy speed, the share of the speed of a copy of as many bytes
-/// (copy_limit.h), and that of the device's multiply-adds (int32 for integer kernels, fp32 for the others). `format`: of LiveTable. Throws Error(InvalidArgument) for an unknown format of weights,
-/// Error(Cancelled) when interrupted; what was measured is printed.
+/// (copy_limit.h), and that of the device's multiply-adds (int32 for integer kernels, fp32 for the others). `format`: of
+/// LiveTable. Throws Error(InvalidArgument) for an unknown format of weights, Error(Cancelled) when interrupted; what was
+/// measured is printed.
 void benchKernels(vk::Device& device, const KernelBenchOptions& options, const std::string& format);
 
 }  // namespace vulcat::cli
