@@ -176,10 +176,19 @@ expect 0 '' "$vulcat" bench "$model" -p 16 -n 4 -r 1 --format json
 expect 0 '' "$vulcat" bench --calibrate --width 128 -r 1 --format csv
 expect 0 '' "$vulcat" bench "$model" -p 0 -n 4 -r 1 --profile --explain
 holds "bench lists a layer's dispatches and the time outside kernels" sh -c "grep -q 'each layer' '$work/out' && grep -q 'outside kernels' '$work/out'"
+holds "a profile's shares of work are one whole, beside the empty dispatch of each token" awk -F'|' '
+    NF == 9 && $8 ~ /[0-9] %/ { sum += $8 } /^[|] empty +[|] +1[.]0 [|] +[0-9.]+ [|] +[|]/ { empty = 1 }
+    END { exit !(empty && sum > 98 && sum < 102) }' "$work/out"
 expect 0 '' "$vulcat" bench --kernels --shapes 64x96 --rows 1,5 --types w4a4,w4a8-g32,w16a16 --seconds 0.01 --format csv
+holds "each kernel has copies and a peak beside it" awk '
+    NR == 1 { head = /,% of copy,% of a copy as large,% of peak$/ }
+    /^w[0-9]/ { ++rows; if (!/,[0-9]+[.][0-9],[0-9]+[.][0-9],[0-9]+[.][0-9]$/) exit bad = 1 }
+    END { exit bad || !head || rows != 6 }' "$work/out"
 expect 2 'MODEL_DIR' "$vulcat" bench --tune
-expect 0 'kept in' "$vulcat" bench --tune "$model"
+expect 0 'kept in' "$vulcat" bench --tune --candidates "$model" --format csv
 holds "bench --tune knows the linears of a float model" grep -q 'float_' "$work/out"
+holds "bench --tune --candidates prints what was measured, lost or won" sh -c "grep -qE ',[0-9.]+,[0-9.]+,\$' '$work/out' &&
+    grep -q 'kept, built in' '$work/out'"
 VULCAT_CACHE=off expect 0 '' "$vulcat" run "$work/best" -p 'Once upon a time' -n 12 --temp 0
 mv "$work/out" "$work/untuned"
 expect 0 'kept in' "$vulcat" bench --tune "$work/best" --format csv
@@ -204,6 +213,36 @@ else note "Ctrl-C gave exit code $code"; fi
 if [ $code -eq 130 ]; then
     expect 0 '' "${calibrate[@]}" "$model" -o "$work/stopped" --text "$text" --separator '<|endoftext|>' --seq-len 512 --samples 0
 fi
+# interrupt_bench FORMAT SIGNAL: the kernels' table with its first rows measured; the time it is given is far from enough
+interrupt_bench() {
+    setsid "$vulcat" bench --kernels --seconds 0.2 --format "$1" >"$work/out" 2>"$work/err" &
+    pid=$!
+    if [ "$1" = json ]; then sleep 3; else
+        for ((i = 0; i < 300; ++i)); do [ "$(wc -l <"$work/out")" -ge 4 ] && break; sleep 0.1; done
+        holds "bench --kernels prints rows of $1 as they are measured" test "$(wc -l <"$work/out")" -ge 4
+    fi
+    kill -"$2" $pid
+    wait $pid
+    code=$?
+    if [ $code -eq 130 ]; then passed=$((passed + 1)); else note "SIG$2 during bench --kernels gave exit code $code"; fi
+}
+VULCAT_CACHE=$work/kept setsid "$vulcat" bench --tune "$model" --format csv >"$work/out" 2>"$work/err" &
+pid=$!
+for ((i = 0; i < 600; ++i)); do [ "$(wc -l <"$work/out")" -ge 2 ] && break; sleep 0.1; done
+kill -TERM $pid 2>/dev/null
+wait $pid
+code=$?
+if [ $code -eq 130 ]; then holds "an interrupted bench --tune keeps the linears that it knows" sh -c "ls '$work/kept' | grep -q '^tiles-'"
+elif [ $code -eq 0 ]; then skipped=$((skipped + 1)); echo "SKIPPED: tuning ended before it could be interrupted"
+else note "SIGTERM during bench --tune gave exit code $code"; fi
+interrupt_bench csv TERM
+interrupt_bench md INT
+holds "the rows of a markdown table are as long as each other" awk '{ if (NR > 1 && length($0) != l) exit 1; l = length($0) }' "$work/out"
+interrupt_bench json INT
+holds "an interrupted bench --kernels leaves a whole json document" sh -c "head -n 1 '$work/out' | grep -qx '\[' &&
+    tail -n 1 '$work/out' | grep -qx '\]' && grep -q '\"kernel\": \"copy' '$work/out'"
+expect 2 'w3a3' "$vulcat" bench --kernels --types w4a4,w3a3 --format csv
+holds "a wrong type is told before anything is measured" test ! -s "$work/out"
 if mkdir "$work/small" && mount -t tmpfs -o size=1m tmpfs "$work/small" 2>/dev/null; then
     expect 1 'space|disk|full' "${calibrate[@]}" "$model" -o "$work/small/o" "${few[@]}"
     holds "a full disk leaves no output folder" test ! -e "$work/small/o"

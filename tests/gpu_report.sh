@@ -52,8 +52,17 @@ shapes=4096x4096,14336x4096,4096x14336
 many=512,4096
 [[ "$index" =~ ^[0-9]+$ ]] || { shapes=4096x4096; many=32; }  # a CPU would take hours
 bench() { "$vulcat" bench --kernels --device "$device" --shapes "$1" --rows "$2" --types "$3" --format csv 2>/dev/null; }
-{ bench $shapes 1,4,16,$many w4a8,w4a4 && bench $shapes,128256x4096 1,4,16 w4a4-g128,w4a16-g128; } >"$work/kernels.csv" || failed=1
-sed 's/"\([^"]*\), \([^"]*\)"/\1 \2/' "$work/kernels.csv" | column -s, -t
+# Rows as they come: where time runs out, those measured are there.
+show() {
+  local cells width=() i
+  sed -u 's/"\([^"]*\), \([^"]*\)"/\1 \2/' | while IFS=, read -ra cells; do
+    [ "${cells[0]}" = kernel ] && for ((i = 3; i < ${#cells[@]}; ++i)); do width[i]=$((${#cells[i]} > 9 ? ${#cells[i]} : 9)); done
+    printf '%-18s  %-19s  %-29s' "${cells[@]:0:3}"
+    for ((i = 3; i < ${#cells[@]}; ++i)); do printf '  %*s' "${width[i]}" "${cells[i]}"; done
+    echo
+  done
+}
+{ bench $shapes 1,4,16,$many w4a8,w4a4 && bench $shapes,128256x4096 1,4,16 w4a4-g128,w4a16-g128; } | tee "$work/kernels.csv" | show || failed=1
 
 echo; echo "## int8 matrix product of PyTorch on this machine, TOP/s, and ours beside it"
 if python3 -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
@@ -80,7 +89,7 @@ for n, k in ((4096, 4096), (14336, 4096), (4096, 14336)):
         best = 2e-12 * m * n * k / statistics.median(times)
         shape = f"M {m}, {n}x{k}"
         parts = [f"{name} {ours[name, shape]:.0f} ({100 * ours[name, shape] / best:.0f} %)" for name in ("w4a8", "w4a4") if (name, shape) in ours]
-        print(f"{shape}: PyTorch {best:.0f}, " + ", ".join(parts))
+        print(f"{shape}: PyTorch {best:.0f}, " + ", ".join(parts), flush=True)
 PYTHON
 else
   skip "PyTorch with CUDA is not installed here"

@@ -289,3 +289,39 @@ TEST_CASE("the profiler adds up times per label") {
     profiler.clear();
     CHECK(profiler.entries().empty());
 }
+
+TEST_CASE("a profiled recording ends with the profiler's empty dispatch, and others know nothing of it") {
+    Bench bench;
+    if (!(bench.gpu.device().limits().timestampPeriodNs > 0)) {
+        test::reportSkip("no timestamps on this device");
+        return;
+    }
+    const vk::BufferView scratch = bench.gpu.output<uint32_t>(kCount);
+    const AddParameters push{1, 0};
+    const vk::Binding bindings[] = {vk::read(bench.a), vk::read(bench.b), vk::write(scratch)};
+    vk::Profiler profiler(bench.gpu.device());
+    profiler.timeEmpty(bench.add(), bindings, std::as_bytes(std::span(&push, 1)));
+    vk::Recorder recorder(bench.gpu.device());
+    const auto run = [&](uint32_t dispatches, uint32_t barriers) {
+        recorder.begin();
+        bench.sum(recorder, bench.a, bench.b, bench.x);
+        bench.sum(recorder, bench.x, bench.b, bench.y);
+        recorder.end();
+        CHECK(recorder.dispatchCount() == dispatches);
+        CHECK(recorder.barrierCount() == barriers);
+        bench.gpu.device().submitAndWait(recorder);
+    };
+    run(2, 1);
+    recorder.profileWith(&profiler);
+    for (int i = 0; i < 2; ++i) {
+        run(3, 1);
+        profiler.collect();
+    }
+    recorder.profileWith(nullptr);
+    run(2, 1);
+    REQUIRE(profiler.entries().size() == 2);
+    CHECK(profiler.entries().at("sum").count == 4);
+    CHECK(profiler.entries().at(std::string(vk::Profiler::kEmpty)).count == 2);
+    CHECK(bench.all(bench.x, 11));
+    CHECK(bench.all(bench.y, 21));
+}

@@ -21,6 +21,12 @@ Profiler::~Profiler() {
     if (!device_.abandoned()) device_.dispatch().vkDestroyQueryPool(device_.handle(), pool_, device_.allocator());
 }
 
+void Profiler::timeEmpty(const Pipeline& pipeline, std::span<const Binding> bindings,
+                         std::span<const std::byte> push) {
+    empty_.clear();
+    empty_.addDispatch(pipeline, bindings, push, {1, 1, 1});
+}
+
 void Profiler::begin(VkCommandBuffer commands) {
     labels_.clear();
     open_ = false;

@@ -328,8 +328,17 @@ void Recorder::fill(const BufferView& to, uint32_t word) {
     device_.dispatch().vkCmdFillBuffer(commands_, to.buffer, to.offset, to.size, word);
 }
 
+void Recorder::timeEmpty() {
+    // As between dispatches of which one reads what the other wrote: nothing else runs beside it.
+    barrier(kWorkStages, kWorkWrites, kWorkStages, kWorkAccess);
+    tracker_.clear();
+    const CommandList::Command empty = profiler_->empty()[0];
+    dispatchFrom(*empty.pipeline, empty.bindings, empty.push, {0, 0, 0}, empty.groups, Profiler::kEmpty);
+}
+
 void Recorder::end() {
     requireRecording("end");
+    if (profiler_ != nullptr && !profiler_->empty().empty()) timeEmpty();
     if (state_ == State::Foreign) {
         barrier(kWorkStages, kWorkWrites, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
                 VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT);

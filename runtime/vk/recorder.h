@@ -81,7 +81,8 @@ class Recorder {
     /// Makes all results visible to the host and closes the recording.
     void end();
 
-    /// Times the dispatches of the following recordings; null stops it. Call before begin().
+    /// Times the dispatches of the following recordings, with the profiler's empty one at their end; null stops it. Call
+    /// before begin().
     void profileWith(Profiler* profiler) { profiler_ = profiler; }
 
     /// Appends a note of each dispatch recorded from now on; null stops it.
@@ -103,6 +104,7 @@ class Recorder {
 
     void dispatchFrom(const Pipeline& pipeline, std::span<const Binding> bindings, std::span<const std::byte> push,
                       std::array<uint32_t, 3> base, std::array<uint32_t, 3> groups, std::string_view label);
+    void timeEmpty();
     void release() noexcept;
     void startRecording(VkCommandBuffer commands);
     void requireRecording(const char* what) const;

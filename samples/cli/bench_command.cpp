@@ -6,11 +6,11 @@
 #include "cli/exit_code.h"
 #include "cli/gpu_model.h"
 #include "cli/kernel_bench.h"
+#include "cli/session_profile.h"
 #include "cli/terminal.h"
 #include "cli/tune_bench.h"
 
 #include "model/session.h"
-#include "vk/profiler.h"
 
 #include <algorithm>
 #include <chrono>
@@ -30,7 +30,7 @@ struct BenchArguments {
     bool explain = false;
     bool kernels = false;
     bool calibrate = false;
-    bool tune = false;
+    bool tune = false, candidates = false;
     int width = 4096, threads = 0;
     std::vector<std::string> shapes{"4096x4096", "14336x4096", "4096x14336"};
     std::vector<uint32_t> rows{1, 512};
@@ -56,11 +56,11 @@ double seconds(const std::function<void()>& work) {
 }
 
 /// Adds a row: median, and the standard deviation, of tokens/s over the repetitions; one run before does not count.
-void measure(Table& table, const BenchArguments& a, const std::string& test, uint32_t tokens, const std::function<void()>& run) {
+void measure(LiveTable& table, const BenchArguments& a, const std::string& test, uint32_t tokens, const std::function<void()>& run) {
     run();
     std::vector<double> rates;
     for (uint32_t i = 0; i < a.repetitions; ++i) {
-        if (interrupted.load()) throw Error(Result::Cancelled, "interrupted");
+        stopIfInterrupted();
         rates.push_back(tokens / std::max(seconds(run), 1e-9));
     }
     std::sort(rates.begin(), rates.end());
@@ -68,31 +68,6 @@ void measure(Table& table, const BenchArguments& a, const std::string& test, uin
     for (double r : rates) mean += r / static_cast<double>(rates.size());
     for (double r : rates) square += (r - mean) * (r - mean) / static_cast<double>(rates.size());
     table.add({test, fixed(rates[rates.size() / 2], 2), fixed(std::sqrt(square), 2)});
-}
-
-/// Beside csv and json on stdout further tables go to stderr, so that stdout stays one document.
-void printBeside(const Table& table, const std::string& heading, const std::string& format) {
-    const bool markdown = format == "md";
-    std::fputs((markdown ? "\n" + heading + "\n\n" + table.markdown() : table.format(format)).c_str(), markdown ? stdout : stderr);
-}
-
-/// Each kernel's share of the wall time, and what no kernel accounts for: recording, submission, waiting, reading back.
-void printProfile(vk::Profiler& profiler, double wallSeconds, uint32_t tokens, const std::string& what, const std::string& format) {
-    const double wallNs = 1e9 * wallSeconds;
-    double total = 0;
-    std::vector<std::pair<std::string, vk::Profiler::Entry>> entries(profiler.entries().begin(), profiler.entries().end());
-    for (const auto& [label, entry] : entries) total += entry.totalNs;
-    std::sort(entries.begin(), entries.end(), [](const auto& x, const auto& y) { return x.second.totalNs > y.second.totalNs; });
-    Table table({"kernel", "dispatches a token", "us each", "us a token", "share of wall time"});
-    const auto add = [&](const std::string& label, const std::string& count, const std::string& each, double ns) {
-        table.add({label, count, each, fixed(1e-3 * ns / tokens, 1), fixed(100 * ns / wallNs, 1) + " %"});
-    };
-    for (const auto& [label, entry] : entries) {
-        const auto count = static_cast<double>(entry.count);
-        add(label, fixed(count / tokens, 1), fixed(1e-3 * entry.totalNs / count, 1), entry.totalNs);
-    }
-    add("outside kernels", "", "", std::max(wallNs - total, 0.0));
-    printBeside(table, "Profile of " + what + ", with timestamps on:", format);
 }
 
 /// How many dispatches a layer takes: the shortest stretch behind `begin` that repeats once a layer; 0 if none does.
@@ -138,26 +113,24 @@ int benchModel(const BenchArguments& a) {
     model::Session session(gpu.model(), {.contextLength = context});
     const std::vector<int32_t> tokens = someTokens(config, context);
     const uint32_t prompt = std::min(a.prompt, context), generate = std::min(a.generate, context);
-    Table table({"test", "tokens/s", "+-"});
+    LiveTable table({"test", "tokens/s", "+-"}, a.format, {8, 9, 8});
     const auto decode = [&] {
         session.reset();
-        for (uint32_t i = 0; i < generate; ++i) session.forward(std::span(tokens).subspan(i, 1));
+        for (uint32_t i = 0; i < generate; ++i) {
+            stopIfInterrupted();
+            session.forward(std::span(tokens).subspan(i, 1));
+        }
     };
     const auto prefill = [&] {
         session.reset();
         session.forward(std::span(tokens).first(prompt));
     };
     const auto profile = [&](const std::function<void()>& run, uint32_t count, const std::string& what) {
-        if (!a.profile || count == 0) return;
-        vk::Profiler profiler(device.device());
-        session.profileWith(&profiler);
-        const double wall = seconds(run);
-        session.profileWith(nullptr);
-        printProfile(profiler, wall, count, what, a.format);
+        if (a.profile && count > 0) profileSession(device.engine(), session, run, {count, what, a.format});
     };
     if (prompt > 0) measure(table, a, "pp" + std::to_string(prompt), prompt, prefill);
     if (generate > 0) measure(table, a, "tg" + std::to_string(generate), generate, decode);
-    std::fputs(table.format(a.format).c_str(), stdout);
+    table.finish();
     profile(prefill, prompt, "the prompt");
     profile(decode, generate, "generation");
     if (a.profile && generate > 0) {
@@ -183,14 +156,14 @@ int benchKernelList(const BenchArguments& a) {
     options.formats = a.types;
     options.secondsEach = a.seconds;
     OpenDevice device(a.device);
-    std::fputs(benchKernels(device.device(), options).format(a.format).c_str(), stdout);
+    benchKernels(device.device(), options, a.format);
     return kExitOk;
 }
 
 int tune(const BenchArguments& a) {
     if (a.folder.empty()) throw Error(Result::InvalidArgument, "--tune needs MODEL_DIR: it measures that model's linears");
     OpenDevice device(a.device);
-    std::fputs(tuneModel(device, a.folder).format(a.format).c_str(), stdout);
+    tuneModel(device, a.folder, a.candidates, a.format);
     return kExitOk;
 }
 
@@ -211,7 +184,9 @@ void addBenchCommand(CommandLine& line) {
     command.option("-r,--repetitions", a->repetitions, "Runs of each test; the median is printed").range(1, 1000);
     command.flag("--profile", a->profile, "Also print each kernel's time in both tests, and what no kernel accounts for");
     command.flag("--explain", a->explain, "Also print the dispatches of a token, with what they read and write");
-    command.flag("--kernels", a->kernels, "Measure single kernels instead of a model");
+    command.flag("--kernels", a->kernels,
+                 "Measure single kernels instead of a model: beside a large copy on the device (% of copy), a copy of as many bytes "
+                 "as the kernel moves, which starts and ends as it does (% of a copy as large), and chains of multiply-adds (% of peak)");
     command.option("--shapes", a->shapes, "With --kernels: OUTPUTSxINPUTS, ...").commas();
     command.option("--rows", a->rows, "With --kernels: tokens at once, M, ...").commas().range(1, 4096);
     command.option("--types", a->types, "With --kernels: w4a4, w4a8, w4a16, w8a8, w8a16, w16a16, with -g32, -g64 or -g128 for group scales")
@@ -221,6 +196,7 @@ void addBenchCommand(CommandLine& line) {
     command.flag("--tune", a->tune,
                  "Measure the kernels that MODEL_DIR's linear layers could run with on the device, check their results, and keep "
                  "the fastest for later runs (in VULCAT_CACHE, or the user's cache folder)");
+    command.flag("--candidates", a->candidates, "With --tune: print every kernel that was measured, not only those that won");
     command.flag("--calibrate", a->calibrate, "Measure calibration's heavy steps on the CPU instead of a model");
     command.option("--width", a->width, "With --calibrate: inputs and outputs of the layer").range(128, 16384);
     command.option("-t,--threads", a->threads, "With --calibrate: CPU threads; 0: one a core").range(0, 1024);

@@ -131,7 +131,7 @@ Table calibrateBench(int size, uint32_t repetitions, int threads) {
     std::vector<Step> steps = stepsOf(load, used);
     for (uint32_t round = 0; round < std::max(repetitions, 1u); ++round)
         for (Step& step : steps) {
-            if (interrupted.load()) throw Error(Result::Cancelled, "interrupted");
+            stopIfInterrupted();
             const Cost cost = costOf(step.work);
             step.wall.push_back(cost.wall);
             step.cpu.push_back(cost.cpu);

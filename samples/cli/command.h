@@ -16,7 +16,9 @@ void addReportCommand(CommandLine& line);
 void addStatisticsCommand(CommandLine& line);
 void addBenchCommand(CommandLine& line);
 
-/// Set by Ctrl-C; long work looks at it, saves what it has and ends with exit code 130.
+/// Set by Ctrl-C and SIGTERM; long work looks at it, saves what it has and ends with exit code 130.
 extern std::atomic<bool> interrupted;
+/// Throws Error(Cancelled) once it is set.
+void stopIfInterrupted();
 
 }  // namespace vulcat::cli

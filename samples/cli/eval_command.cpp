@@ -57,7 +57,7 @@ void evaluateSequence(std::span<const int32_t> sequence, SequenceLogits& model, 
     model.restart();
     if (base != nullptr) base->restart();
     for (size_t begin = 0; begin + 1 < sequence.size(); begin += kTokensAtOnce) {
-        if (interrupted.load()) throw Error(Result::Cancelled, "interrupted");
+        stopIfInterrupted();
         // The last token predicts nothing that is known.
         const auto part = sequence.subspan(begin, std::min(kTokensAtOnce, sequence.size() - 1 - begin));
         const std::vector<float> logits = model.next(part);

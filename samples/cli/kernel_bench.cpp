@@ -1,6 +1,8 @@
 #include "cli/kernel_bench.h"
 
-#include "cli/command.h"
+#include "cli/copy_limit.h"
+#include "cli/stopwatch.h"
+#include "cli/terminal.h"
 
 #include "kernels/block_transform.h"
 #include "kernels/float_linear.h"
@@ -12,77 +14,20 @@
 #include "vk/recorder.h"
 
 #include "shaders/interface/peak.h"
+#include "shaders/table.h"
 
 #include "format/transform.h"
 
 #include <algorithm>
-#include <array>
-#include <chrono>
 #include <functional>
 #include <optional>
 #include <random>
 #include <set>
+#include <string_view>
+#include <utility>
 
 namespace vulcat::cli {
 namespace {
-
-struct Timing {
-    double median = 0, lowest = 0, highest = 0;  ///< seconds of one execution
-};
-
-/// Runs a recording that executes the kernel `batch` times until `seconds` have passed; the first run, in which some
-/// drivers compile, does not count.
-class Stopwatch {
-  public:
-    Stopwatch(vk::Device& device, double seconds) : device_(device), recorder_(device), seconds_(seconds) {}
-
-    Timing time(const std::function<void(vk::Recorder&)>& record) {
-        run(record, 1);
-        wake(record);
-        const double once = run(record, 1);
-        // Submission costs tens of microseconds: short kernels are repeated inside one recording.
-        const int batch = std::clamp(static_cast<int>(0.002 / std::max(once, 1e-7)), 1, 64);
-        std::vector<double> samples;
-        for (double spent = 0; samples.size() < 3 || spent < seconds_;) {
-            if (interrupted.load()) throw Error(Result::Cancelled, "interrupted");
-            const double elapsed = run(record, batch);
-            samples.push_back(elapsed / batch);
-            spent += elapsed;
-        }
-        std::sort(samples.begin(), samples.end());
-        return {samples[samples.size() / 2], samples.front(), samples.back()};
-    }
-
-  private:
-    using Clock = std::chrono::steady_clock;
-
-    /// A GPU that has waited, for uploads or a compiler, runs at a fraction of its clocks, and takes half a second of work to
-    /// raise them.
-    void wake(const std::function<void(vk::Recorder&)>& record) {
-        constexpr std::chrono::duration<double> kPause{0.02}, kWork{0.7};
-        if (device_.info().type == vk::DeviceType::Cpu || lastPause_ < kPause) return;
-        const Clock::time_point begin = Clock::now();
-        const int batch = std::clamp(static_cast<int>(0.01 / std::max(run(record, 1), 1e-6)), 1, 256);
-        while (Clock::now() - begin < kWork) run(record, batch);
-    }
-
-    double run(const std::function<void(vk::Recorder&)>& record, int batch) {
-        recorder_.begin();
-        for (int i = 0; i < batch; ++i) record(recorder_);
-        recorder_.end();
-        const Clock::time_point begin = Clock::now();
-        lastPause_ = begin - lastEnd_;
-        device_.submitAndWait(recorder_);
-        lastEnd_ = Clock::now();
-        return std::chrono::duration<double>(lastEnd_ - begin).count();
-    }
-
-    vk::Device& device_;
-    vk::Recorder recorder_;
-    double seconds_;
-    Clock::time_point lastEnd_{};               ///< of the device's last work
-    std::chrono::duration<double> lastPause_{};  ///< before it
-};
 
 struct LinearFormat {
     kernels::WeightFormat weights = kernels::WeightFormat::Int4;
@@ -109,13 +54,44 @@ LinearFormat parseFormat(const std::string& name) {
     return f;
 }
 
+std::string shapeName(uint32_t rows, const KernelShape& shape) {
+    return "M " + std::to_string(rows) + ", " + std::to_string(shape.outputs) + "x" + std::to_string(shape.inputs);
+}
+
+/// Wide enough for what the columns may hold, as rows are printed before the longest is known.
+std::vector<size_t> columnWidths(const KernelBenchOptions& options) {
+    size_t name = std::string_view("copy, read + write").size(), shape = 0, module = 0;
+    const uint32_t rows = *std::max_element(options.rows.begin(), options.rows.end());
+    for (const KernelShape& s : options.shapes) shape = std::max(shape, shapeName(rows, s).size());
+    for (const std::string& format : options.formats) name = std::max(name, format.size());
+    for (const shaders::Module& m : shaders::modules()) {
+        if (m.name.starts_with("integer_linear") || m.name.starts_with("float_")) module = std::max(module, m.name.size());
+    }
+    return {name, shape, module, 8, 8, 8, 7, 8};
+}
+
+/// What an execution moves and computes, and what it is held against; 0: nothing.
+struct Work {
+    uint64_t bytes = 0;
+    double operations = 0;
+    double peak = 0;         ///< of the device, operations a second
+    double copySeconds = 0;  ///< of a copy that moves as many bytes
+};
+
 /// Measures entries and adds them to the table.
 class Bench {
   public:
-    Bench(vk::Device& device, const KernelBenchOptions& options)
-        : device_(device), options_(options), allowed_(options.allowed & device.capabilities()), library_(device), watch_(device, options.secondsEach) {}
+    Bench(vk::Device& device, const KernelBenchOptions& options, const std::string& format)
+        : device_(device),
+          options_(options),
+          allowed_(options.allowed & device.capabilities()),
+          library_(device),
+          watch_(device),
+          copy_(device, library_, watch_),
+          table_({"kernel", "shape", "module", "ms", "lowest", "highest", "GB/s", "GOP/s", "% of copy", "% of a copy as large", "% of peak"},
+                 format, columnWidths(options)) {}
 
-    Table run() {
+    void run() {
         measureCopy();
         fmaPeak_ = measurePeak("fp32 multiply-add", false);
         integerPeak_ = measurePeak("int32 multiply-add", true);
@@ -123,44 +99,17 @@ class Bench {
             for (const std::string& format : options_.formats) linear(shape, format);
             transforms(shape.inputs);
         }
-        return table_;
+        table_.finish();
     }
 
   private:
     /// By the device's own command and, since that of some GPUs is slow, there by a shader too: the faster is the limit.
     void measureCopy() {
-        constexpr uint64_t kGpuBytes = 256u << 20, kCpuBytes = 64u << 20;  // far more than a cache holds
-        const uint64_t bytes = std::min<uint64_t>({isCpu() ? kCpuBytes : kGpuBytes, device_.limits().maxAllocation / 4, device_.limits().maxStorageRange});
-        vk::Arena arena(device_, vk::MemoryIntent::Device, bytes);
-        const vk::BufferView from = arena.allocate(bytes), to = arena.allocate(bytes);
-        const Timing command = watch_.time([&](vk::Recorder& r) { r.copy(from, to); });
-        const double traffic = 2.0 * static_cast<double>(bytes);
-        copyBytesPerSecond_ = traffic / command.median;
-        std::optional<Timing> shader;
-        if (!isCpu()) {
-            shader = copyByShader(from, to);
-            copyBytesPerSecond_ = std::max(copyBytesPerSecond_, traffic / shader->median);
-        }
-        add("copy, read + write", "command", humanBytes(bytes), command, 2 * bytes, 0);
-        if (shader) add("copy, read + write", "copy", humanBytes(bytes), *shader, 2 * bytes, 0);
-    }
-
-    Timing copyByShader(const vk::BufferView& from, const vk::BufferView& to) {
-        vk::PipelineSpec spec;
-        spec.module = "copy";
-        const uint32_t lanes = kernels::defaultLocalSize(device_);
-        spec.constants = {lanes};
-        spec.bindings = {vk::BindingKind::Storage, vk::BindingKind::Storage};
-        const vk::Pipeline& pipeline = library_.get(spec);
-        const uint64_t part = uint64_t{lanes} * shaders::kCopyWords * 16;  // of a workgroup
-        const uint64_t atOnce = part * device_.limits().maxWorkgroupCount[0];
-        return watch_.time([&](vk::Recorder& r) {
-            for (uint64_t at = 0; at + part <= from.size; at += atOnce) {
-                const uint64_t count = std::min(atOnce, from.size - at) / part * part;
-                const std::array<vk::Binding, 2> bindings{vk::read(from.part(at, count)), vk::write(to.part(at, count))};
-                r.dispatch(pipeline, bindings, {}, {static_cast<uint32_t>(count / part), 1, 1});
-            }
-        });
+        std::vector<std::pair<std::string, Timing>> ways{{"command", copy_.byCommand(options_.secondsEach)}};
+        if (!isCpu()) ways.emplace_back("copy", copy_.byShader(options_.secondsEach));
+        const uint64_t bytes = 2 * copy_.bytes();
+        for (const auto& [module, t] : ways) copyBytesPerSecond_ = std::max(copyBytesPerSecond_, static_cast<double>(bytes) / t.median);
+        for (const auto& [module, t] : ways) add("copy, read + write", module, humanBytes(copy_.bytes()), t, {.bytes = bytes});
     }
 
     /// Operations a second of chains of multiply-adds, on every core of the device: of the best run, as it is a limit.
@@ -175,21 +124,29 @@ class Bench {
         const vk::Pipeline& pipeline = library_.get(spec);
         vk::Arena arena(device_, vk::MemoryIntent::Device, 1u << 20);
         const vk::BufferView y = arena.allocate(uint64_t{kGroups} * lanes * 4);
-        Timing timing = watch_.time([&](vk::Recorder& r) {
+        Timing timing = time([&](vk::Recorder& r) {
             r.dispatch(pipeline, {vk::write(y)}, shaders::PeakPush{kRounds, 3}, {kGroups, 1, 1});
         });
         timing.median = timing.lowest;
         const double operations = 2.0 * kGroups * lanes * kRounds * shaders::kPeakMultiplyAdds;
-        add(name, "peak", "", timing, 0, operations, 0);
+        add(name, "peak", "", timing, {.operations = operations});
         return operations / timing.median;
     }
 
-    void add(const std::string& kernel, const std::string& module, const std::string& shape, const Timing& t, uint64_t bytes, double operations,
-             double peak = 0) {
-        const double rate = static_cast<double>(bytes) / t.median;
+    Timing time(const std::function<void(vk::Recorder&)>& record) { return watch_.time(options_.secondsEach, record); }
+
+    void add(const std::string& kernel, const std::string& module, const std::string& shape, const Timing& t, const Work& work) {
+        const double rate = static_cast<double>(work.bytes) / t.median;
+        const auto percent = [](double part, double whole) { return part > 0 && whole > 0 ? fixed(100.0 * part / whole, 1) : ""; };
         table_.add({kernel, shape, module, fixed(1e3 * t.median, 3), fixed(1e3 * t.lowest, 3), fixed(1e3 * t.highest, 3), fixed(1e-9 * rate, 2),
-                    fixed(1e-9 * operations / t.median, 1), fixed(100.0 * rate / copyBytesPerSecond_, 1),
-                    peak > 0 ? fixed(100.0 * operations / t.median / peak, 1) : ""});
+                    fixed(1e-9 * work.operations / t.median, 1), percent(rate, copyBytesPerSecond_), percent(work.copySeconds, t.median),
+                    percent(work.operations / t.median, work.peak)});
+    }
+
+    /// A kernel that finds its memory in the cache, if that is large enough, as it does in a model.
+    void addWarm(const std::string& kernel, const std::string& shape, uint64_t bytes, double operations, const std::function<void(vk::Recorder&)>& record) {
+        const Timing t = time(record);
+        add(kernel, "", shape, t, {.bytes = bytes, .operations = operations, .copySeconds = copy_.secondsOf(bytes, false)});
     }
 
     vk::BufferView activations(vk::Arena& arena, vk::Uploader& uploader, uint64_t count) {
@@ -216,7 +173,7 @@ class Bench {
             quantised.emplace(device_, allowed_, storage, maxRows, shape.inputs);
             uploader.finish();
             const kernels::QuantiseRows quantise(device_, library_, allowed_, {format.activationBits, format.activationBits == 8});
-            watch_.time([&](vk::Recorder& r) { quantise.record(r, {x, *quantised, maxRows}); });
+            time([&](vk::Recorder& r) { quantise.record(r, {x, *quantised, maxRows}); });
         }
         uploader.finish();
         size_t turn = 0;
@@ -224,11 +181,11 @@ class Bench {
         for (uint32_t rows : options_.rows) {
             if (quantised) {
                 const kernels::IntegerLinear kernel(device_, library_, allowed_, size, rows);
-                const Timing t = watch_.time([&](vk::Recorder& r) { kernel.record(r, {*quantised, weights(), y, rows}); });
+                const Timing t = time([&](vk::Recorder& r) { kernel.record(r, {*quantised, weights(), y, rows}); });
                 addLinear(shape, name, std::string(kernel.module()), rows, layers.front().sizeBytes(), t);
             } else {
                 const kernels::FloatLinear kernel(device_, library_, allowed_, size, rows);
-                const Timing t = watch_.time([&](vk::Recorder& r) { kernel.record(r, {x, weights(), y, rows}); });
+                const Timing t = time([&](vk::Recorder& r) { kernel.record(r, {x, weights(), y, rows}); });
                 addLinear(shape, name, std::string(kernel.module()), rows, layers.front().sizeBytes(), t);
             }
         }
@@ -254,8 +211,9 @@ class Bench {
     void addLinear(const KernelShape& shape, const std::string& name, const std::string& module, uint32_t rows, uint64_t weightBytes, const Timing& t) {
         const double peak = module.starts_with("integer") ? integerPeak_ : fmaPeak_;
         const uint64_t activationBytes = uint64_t{rows} * (shape.inputs + shape.outputs) * 4;
-        add(name, module, "M " + std::to_string(rows) + ", " + std::to_string(shape.outputs) + "x" + std::to_string(shape.inputs), t,
-            weightBytes + activationBytes, 2.0 * rows * shape.outputs * shape.inputs, peak);
+        const uint64_t bytes = weightBytes + activationBytes;
+        add(name, module, shapeName(rows, shape), t,
+            {.bytes = bytes, .operations = 2.0 * rows * shape.outputs * shape.inputs, .peak = peak, .copySeconds = copy_.secondsOf(bytes, !isCpu())});
     }
 
     void transforms(uint32_t inputs) {
@@ -286,19 +244,19 @@ class Bench {
         for (uint32_t rows : options_.rows) {
             const std::string shape = "M " + std::to_string(rows) + ", K " + std::to_string(inputs);
             const uint64_t bytes = uint64_t{rows} * inputs * 8;
-            add("block transform 64", "", shape, watch_.time([&](vk::Recorder& r) { dense.record(r, {x, blocksView, y, rows}); }), bytes + blocksView.size,
-                2.0 * rows * inputs * kBlock);
+            addWarm("block transform 64", shape, bytes + blocksView.size, 2.0 * rows * inputs * kBlock,
+                    [&](vk::Recorder& r) { dense.record(r, {x, blocksView, y, rows}); });
             if (mix.hasMix() && core > 1) {
-                const kernels::MixDense dense(device_, library_, allowed_, inputs, core, kBlock);
-                add("mix by " + std::to_string(core), "", shape, watch_.time([&](vk::Recorder& r) { dense.record(r, {x, matrixView, y, rows}); }), bytes,
-                    2.0 * rows * inputs * core);
+                const kernels::MixDense mixDense(device_, library_, allowed_, inputs, core, kBlock);
+                addWarm("mix by " + std::to_string(core), shape, bytes, 2.0 * rows * inputs * core,
+                        [&](vk::Recorder& r) { mixDense.record(r, {x, matrixView, y, rows}); });
             }
             if (mix.hasMix() && mix.mixPower() > 0) {
                 const uint32_t order = 1u << mix.mixPower();
                 const kernels::MixHadamard hadamard(device_, library_, allowed_, inputs, order, kBlock * core);
-                add("Hadamard " + std::to_string(order), "", shape, watch_.time([&](vk::Recorder& r) { hadamard.record(r, {x, y, rows}); }), bytes, 0);
+                addWarm("Hadamard " + std::to_string(order), shape, bytes, 0, [&](vk::Recorder& r) { hadamard.record(r, {x, y, rows}); });
             }
-            add("quantise a4", "", shape, watch_.time([&](vk::Recorder& r) { quantise.record(r, {x, quantised, rows}); }), bytes / 8 * 5, 0);
+            addWarm("quantise a4", shape, bytes / 8 * 5, 0, [&](vk::Recorder& r) { quantise.record(r, {x, quantised, rows}); });
         }
     }
 
@@ -309,12 +267,13 @@ class Bench {
     vk::CapabilitySet allowed_;
     vk::PipelineLibrary library_;
     Stopwatch watch_;
-    double copyBytesPerSecond_ = 1;
+    CopyLimit copy_;
+    double copyBytesPerSecond_ = 0;
     double fmaPeak_ = 0, integerPeak_ = 0;  ///< operations a second
     std::set<uint32_t> measuredInputs_;
     std::mt19937_64 random_{1};
     std::normal_distribution<float> normal_{0.0f, 1.0f};
-    Table table_{{"kernel", "shape", "module", "ms", "lowest", "highest", "GB/s", "GOP/s", "% of copy", "% of peak"}};
+    LiveTable table_;
 };
 
 }  // namespace
@@ -331,6 +290,9 @@ KernelShape parseKernelShape(const std::string& text) {
     return shape;
 }
 
-Table benchKernels(vk::Device& device, const KernelBenchOptions& options) { return Bench(device, options).run(); }
+void benchKernels(vk::Device& device, const KernelBenchOptions& options, const std::string& format) {
+    for (const std::string& name : options.formats) parseFormat(name);  // a mistake is told before anything is measured
+    Bench(device, options, format).run();
+}
 
 }  // namespace vulcat::cli

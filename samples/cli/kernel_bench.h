@@ -2,8 +2,6 @@
 // Time, GB/s and GOP/s of single kernels on a device: the linear layers in every format over a list of shapes, the
 // transforms and the activation quantiser, and beside them the device's own copy speed and its fp32 and int32 multiply-adds.
 
-#include "cli/terminal.h"
-
 #include "vk/capabilities.h"
 #include "vk/device.h"
 
@@ -30,9 +28,11 @@ struct KernelBenchOptions {
 /// "4096x14336" -> {4096, 14336}. Throws Error(InvalidArgument).
 KernelShape parseKernelShape(const std::string& text);
 
-/// Measures and returns a row an entry: kernel, shape, median ms, its spread, GB/s (weights and activations once each),
-/// GOP/s (2 M N K), the share of the copy speed and of the device's
-/// multiply-adds (int32 for integer kernels, fp32 for the others). Throws Error(InvalidArgument) for an unknown format.
-Table benchKernels(vk::Device& device, const KernelBenchOptions& options);
+/// Measures and prints, each as soon as it is measured, a row an entry: kernel, shape, median ms, its spread, GB/s (weights and
+/// activations once each), GOP/s (2 M N K), the share of the copy speed, the share of the speed of a copy of as many bytes
+/// (copy_limit.h), and that of the device's multiply-adds (int32 for integer kernels, fp32 for the others). `format`: of
+/// LiveTable. Throws Error(InvalidArgument) for an unknown format of weights, Error(Cancelled) when interrupted; what was
+/// measured is printed.
+void benchKernels(vk::Device& device, const KernelBenchOptions& options, const std::string& format);
 
 }  // namespace vulcat::cli

@@ -16,9 +16,13 @@ namespace vulcat::cli {
 
 std::atomic<bool> interrupted{false};
 
+void stopIfInterrupted() {
+    if (interrupted.load()) throw Error(Result::Cancelled, "interrupted");
+}
+
 namespace {
 
-// The second Ctrl-C ends the program at once: whatever is on disk is complete at any moment.
+// The second signal ends the program at once: whatever is on disk is complete at any moment.
 extern "C" void onInterrupt(int signal) {
     interrupted.store(true, std::memory_order_relaxed);
     std::signal(signal, SIG_DFL);
@@ -68,6 +72,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
     std::signal(SIGINT, vulcat::cli::onInterrupt);
+    std::signal(SIGTERM, vulcat::cli::onInterrupt);  // of time limits: no reason to lose more than to Ctrl-C
     std::signal(SIGPIPE, SIG_DFL);
     const int code = vulcat::cli::run(argc, argv);
     if (code != vulcat::cli::kExitOk) vulcat::cli::endTogether(code);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 
 #include <unistd.h>
 
@@ -28,6 +29,46 @@ void logLabelled(const char* label, const char* sgr, std::string_view text) {
 size_t shownWidth(const std::string& text) {
     return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
 }
+
+using Row = std::vector<std::string>;
+
+/// The first column is left-aligned, the others right-aligned; a cell longer than its width is not cut.
+std::string markdownLine(const Row& row, const std::vector<size_t>& width) {
+    std::string text;
+    for (size_t c = 0; c < width.size(); ++c) {
+        const std::string cell = c < row.size() ? row[c] : "";
+        const std::string pad(width[c] - std::min(width[c], shownWidth(cell)), ' ');
+        text += c == 0 ? "| " + cell + pad + " |" : " " + pad + cell + " |";
+    }
+    return text + '\n';
+}
+
+std::string markdownHead(const Row& header, const std::vector<size_t>& width) {
+    std::string text = markdownLine(header, width);
+    for (size_t c = 0; c < width.size(); ++c)
+        text += (c == 0 ? "|" : "") + std::string(width[c] + (c == 0 ? 2 : 1), '-') + (c == 0 ? "|" : ":|");
+    return text + '\n';
+}
+
+void widen(std::vector<size_t>& width, const Row& row) {
+    for (size_t c = 0; c < row.size() && c < width.size(); ++c) width[c] = std::max(width[c], shownWidth(row[c]));
+}
+
+std::string csvLine(const Row& row) {
+    std::string text;
+    for (size_t c = 0; c < row.size(); ++c) {
+        std::string cell = row[c];
+        if (cell.find_first_of(",\"\n") != std::string::npos) {
+            for (size_t at = 0; (at = cell.find('"', at)) != std::string::npos; at += 2) cell.insert(at, 1, '"');
+            cell = '"' + cell + '"';
+        }
+        text += (c > 0 ? "," : "") + cell;
+    }
+    return text + '\n';
+}
+
+/// Columns narrower than this are no markdown.
+constexpr size_t kLeastWidth = 3;
 
 }  // namespace
 
@@ -96,44 +137,17 @@ std::string humanSeconds(double seconds) {
 }
 
 std::string Table::markdown() const {
-    std::vector<size_t> width(header_.size(), 3);
-    const auto widen = [&](const std::vector<std::string>& row) {
-        for (size_t c = 0; c < row.size() && c < width.size(); ++c) width[c] = std::max(width[c], shownWidth(row[c]));
-    };
-    widen(header_);
-    for (const auto& row : rows_) widen(row);
-    std::string text;
-    const auto line = [&](const std::vector<std::string>& row) {
-        for (size_t c = 0; c < width.size(); ++c) {
-            const std::string cell = c < row.size() ? row[c] : "";
-            const std::string pad(width[c] - shownWidth(cell), ' ');
-            text += c == 0 ? "| " + cell + pad + " |" : " " + pad + cell + " |";
-        }
-        text += '\n';
-    };
-    line(header_);
-    for (size_t c = 0; c < width.size(); ++c)
-        text += (c == 0 ? "|" : "") + std::string(width[c] + (c == 0 ? 2 : 1), '-') + (c == 0 ? "|" : ":|");
-    text += '\n';
-    for (const auto& row : rows_) line(row);
+    std::vector<size_t> width(header_.size(), kLeastWidth);
+    widen(width, header_);
+    for (const Row& row : rows_) widen(width, row);
+    std::string text = markdownHead(header_, width);
+    for (const Row& row : rows_) text += markdownLine(row, width);
     return text;
 }
 
 std::string Table::csv() const {
-    std::string text;
-    const auto line = [&](const std::vector<std::string>& row) {
-        for (size_t c = 0; c < row.size(); ++c) {
-            std::string cell = row[c];
-            if (cell.find_first_of(",\"\n") != std::string::npos) {
-                for (size_t at = 0; (at = cell.find('"', at)) != std::string::npos; at += 2) cell.insert(at, 1, '"');
-                cell = '"' + cell + '"';
-            }
-            text += (c > 0 ? "," : "") + cell;
-        }
-        text += '\n';
-    };
-    line(header_);
-    for (const auto& row : rows_) line(row);
+    std::string text = csvLine(header_);
+    for (const Row& row : rows_) text += csvLine(row);
     return text;
 }
 
@@ -156,6 +170,45 @@ std::string Table::json() const {
 
 std::string Table::format(std::string_view name) const {
     return name == "csv" ? csv() : name == "json" ? json() : markdown();
+}
+
+void printBeside(const Table& table, const std::string& heading, const std::string& format) {
+    const bool markdown = format == "md";
+    std::fputs((markdown ? "\n" + heading + "\n\n" + table.markdown() : table.format(format)).c_str(), markdown ? stdout : stderr);
+    std::fflush(stdout);
+}
+
+LiveTable::LiveTable(std::vector<std::string> header, std::string format, std::vector<size_t> widths)
+    : table_(std::move(header)), format_(std::move(format)), widths_(std::move(widths)) {
+    widths_.resize(table_.header_.size(), kLeastWidth);
+    widen(widths_, table_.header_);
+}
+
+LiveTable::~LiveTable() {
+    try {
+        finish();
+    } catch (const std::exception&) {
+        // Out of memory while another error is on its way.
+    }
+}
+
+void LiveTable::add(std::vector<std::string> row) {
+    if (format_ != "json") {
+        const bool csv = format_ == "csv";
+        std::string text;
+        if (table_.rows_.empty()) text = csv ? csvLine(table_.header_) : markdownHead(table_.header_, widths_);
+        text += csv ? csvLine(row) : markdownLine(row, widths_);
+        std::fputs(text.c_str(), stdout);
+        std::fflush(stdout);
+    }
+    table_.add(std::move(row));
+}
+
+void LiveTable::finish() {
+    if (finished_) return;
+    finished_ = true;
+    if (format_ == "json") std::fputs(table_.json().c_str(), stdout);
+    std::fflush(stdout);
 }
 
 }  // namespace vulcat::cli

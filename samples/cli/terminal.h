@@ -59,8 +59,36 @@ class Table {
     std::string format(std::string_view name) const;
 
   private:
+    friend class LiveTable;
     std::vector<std::string> header_;
     std::vector<std::vector<std::string>> rows_;
+};
+
+/// A further table of a command: as markdown under its heading; beside csv and json it goes to stderr, so that stdout stays one
+/// document.
+void printBeside(const Table& table, const std::string& heading, const std::string& format);
+
+/// A table on stdout that is printed while it grows, so that what was measured is there however the program ends: each row
+/// when it is added; json, which is one document, at the end.
+class LiveTable {
+  public:
+    /// `format`: as of Table::format(). `widths` in markdown: of the columns, each at least as wide as its header; a longer cell
+    /// moves the rest of its row.
+    LiveTable(std::vector<std::string> header, std::string format, std::vector<size_t> widths = {});
+    /// Prints what finish() would, where an error or Ctrl-C has ended the work.
+    ~LiveTable();
+    LiveTable(const LiveTable&) = delete;
+    LiveTable& operator=(const LiveTable&) = delete;
+
+    void add(std::vector<std::string> row);
+    /// After the last row.
+    void finish();
+
+  private:
+    Table table_;
+    std::string format_;
+    std::vector<size_t> widths_;
+    bool finished_ = false;
 };
 
 }  // namespace vulcat::cli
