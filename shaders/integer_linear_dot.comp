@@ -61,7 +61,7 @@ void multiplyBlock(uint slot, uint block) {
             [[unroll]] for (uint i = 0; i < OPERANDS; ++i) w[n * OPERANDS + i] = operands[i];
         }
         [[unroll]] for (uint m = 0; m < TILE_M; ++m) {
-            const uvec4 x = prepareActivations(activations[rowWord[m] + 1 + 2 * block + part]);
+            const uvec4 x = activations[rowWord[m] + 1 + 2 * block + part];
             [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
                 [[unroll]] for (uint i = 0; i < OPERANDS; ++i)
                     sums[m * TILE_N + n] += product(w[n * OPERANDS + i], x[i]);
