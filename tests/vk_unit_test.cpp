@@ -15,6 +15,8 @@
 
 #include <dlfcn.h>
 
+#include <tuple>
+
 using namespace vulcat;
 using test::codeOf;
 using vk::Capability;
@@ -174,6 +176,17 @@ TEST_CASE("quirks take capabilities away and say why") {
     plain.available = plain.capabilities = CapabilitySet::all();
     vk::applyQuirks(plain);
     CHECK(plain.capabilities.contains(Capability::Scalars));
+
+    for (const auto& [name, major, keeps] : {std::tuple("RX (RADV GFX1100)", 22, false), {"RX (RADV GFX1100)", 25, true}, {"RX (RADV NAVI21)", 22, true}}) {
+        vk::DeviceInfo radv = device(0, name, vk::DeviceType::Discrete, 1);
+        radv.vendorId = 0x1002;
+        radv.driverId = VK_DRIVER_ID_MESA_RADV;
+        radv.driverVersion = VK_MAKE_API_VERSION(0, major, 3, 0);
+        radv.available = radv.capabilities = {Capability::Subgroup};
+        vk::applyQuirks(radv);
+        CHECK(radv.capabilities.contains(Capability::Subgroup) == keeps);
+        CHECK(radv.available.contains(Capability::Subgroup));
+    }
 
     for (const auto& [version, keeps] : {std::pair(VK_MAKE_API_VERSION(0, 22, 3, 6), false), {VK_MAKE_API_VERSION(0, 26, 2, 6), true}}) {
         vk::DeviceInfo mesa = device(0, "llvmpipe", vk::DeviceType::Cpu, 1);
