@@ -149,7 +149,9 @@ class Tiles {
     /// core's work anyway.
     uint32_t laneSplits() const {
         constexpr uint32_t kMostSplits = 8;  // 4096 inputs are eight chunks of a subgroup of 32
-        if (shape_.groups() != 1 || !device_.subgroupSizeControl()) return 1;  // a workgroup must fall into subgroups of `lanes`
+        // A workgroup must fall into subgroups of `lanes`.
+        const bool falls = device_.subgroupSizeControl() || (!cpu_ && device_.enabled().contains(vk::Capability::Scalars));
+        if (shape_.groups() != 1 || !falls) return 1;
         if (splits_ == 0 && cpu_) return 1;
         const uint64_t chunks = divideUp(blocksOf(shape_), std::max(lanes_ / 2, 1u));
         const uint64_t most = std::min<uint64_t>({splits_ == 0 ? kMostSplits : splits_, chunks,
