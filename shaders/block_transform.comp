@@ -7,6 +7,8 @@
 //           whole workgroup shares; y walks the rows.
 // SUBGROUP  LANES is the subgroup size. TILE_M x 8 vec4 of x (32 inputs) are spread over the lanes and go round by
 //           shuffles with constant sources.
+// SCALARS   with SUBGROUP, a constant where 32 divides all blocks and x is no SwiGLU: x is read at shared addresses after all,
+//           for compilers that make scalar loads of that; as shuffles, AMD's take an instruction for each value.
 // TEXEL     x and blocks are texel buffers, see lib/rows4.glsl.
 // ADDRESS   x and blocks are read at addresses that all lanes share, see integer_linear_address.comp; blocks in the order of
 //           words, one after the other, so that a block is one run of memory: uint [K / k][ceil(k/8)][k / LANES][4][LANES],
@@ -130,16 +132,19 @@ vec4 activations(uint m, uint quad) {
 }
 
 #ifdef SUBGROUP
+layout(constant_id = 4) const bool SCALARS = false;
 const uint HELD = (TILE_M * 8 + LANES - 1) / LANES;
 vec4 held[HELD];  // vec4 e = m * 8 + quad of 32 inputs is held[e / LANES] of lane e % LANES
 
 void loadStep(uint quad) {
+    if (SCALARS) return;
     [[unroll]] for (uint i = 0; i < HELD; ++i) {
         const uint e = i * LANES + lane;
         held[i] = activations(e / 8, quad + e % 8);
     }
 }
 vec4 stepQuad(uint m, uint first, uint quad) {
+    if (SCALARS) return LOAD4(x, min(firstRow + m, push.rows - 1) * push.width + firstInput, first + quad, blockEnd);
     const uint e = m * 8 + quad;
     return subgroupShuffle(held[e / LANES], e % LANES);
 }

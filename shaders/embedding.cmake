@@ -9,7 +9,7 @@
 # Every include is relative to shaders/: #include "lib/half.glsl", #include "interface/types.h".
 
 set(VULCAT_SHADER_ROOT "${CMAKE_CURRENT_LIST_DIR}" CACHE INTERNAL "")
-set(VULCAT_SHADER_NEEDS "STORE16;F16;STORE8;I8;DOT;SUBGROUP;TEXEL;COOPMAT;QUADS;ADDRESS" CACHE INTERNAL "order of the bits in shaders/table.h")
+set(VULCAT_SHADER_NEEDS "STORE16;F16;STORE8;I8;DOT;SUBGROUP;TEXEL;COOPMAT;QUADS;ADDRESS;SCALARS" CACHE INTERNAL "order of the bits in shaders/table.h")
 
 function(vulcat_shader module)
   cmake_parse_arguments(S "" "FILE;TABLE" "DEFINES;REQUIRES" ${ARGN})

@@ -31,6 +31,7 @@ vulcat_shader(float_linear_codes_subgroup FILE float_linear.comp DEFINES CODES S
 vulcat_shader(float_linear_codes_texel FILE float_linear.comp DEFINES CODES SUBGROUP TEXEL REQUIRES SUBGROUP TEXEL)
 vulcat_shader(float_linear_codes_address FILE float_linear.comp DEFINES CODES ADDRESS REQUIRES SUBGROUP ADDRESS)
 vulcat_shader(float_gemv FILE float_gemv.comp)
+vulcat_shader(float_gemv_scalars FILE float_gemv.comp DEFINES SCALARS REQUIRES SUBGROUP SCALARS)
 vulcat_shader(site_codes FILE site_codes.comp)
 vulcat_shader(site_codes_subgroup FILE site_codes.comp DEFINES SUBGROUP REQUIRES SUBGROUP)
 vulcat_shader(site_codes_texel FILE site_codes.comp DEFINES SUBGROUP TEXEL REQUIRES SUBGROUP TEXEL)

@@ -7,6 +7,7 @@
 // Mapping   a workgroup owns TILE_N weight tiles, an invocation row `lane` of each. SPLITS teams of LANES invocations
 //           share K in whole rounds, and the first team adds the others' results from shared memory. Workgroup x walks
 //           the weight tiles, y the rows of x. Nothing depends on what a subgroup is.
+// SCALARS   but here, where LANES is the subgroup size: a team is a subgroup and says so, see integer_linear_dot.comp.
 // Rounds    ROUND blocks of 32 inputs, whose weights and scales are all loaded before the first is used: that many
 //           16-byte loads of an invocation overlap. Past K the last block is read and multiplied by zeros.
 // x         read where it is used, at addresses that a team shares: the caches hold it, and handing it round by shuffles
@@ -18,6 +19,9 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#ifdef SCALARS
+#extension GL_KHR_shader_subgroup_basic : require
+#endif
 
 #include "interface/float_linear.h"
 
@@ -154,8 +158,13 @@ void addShares(uint team) {
 }
 
 void main() {
+#ifdef SCALARS
+    const uint team = gl_SubgroupID;
+    lane = gl_SubgroupInvocationID;
+#else
     const uint team = gl_LocalInvocationID.x / LANES;
     lane = gl_LocalInvocationID.x % LANES;
+#endif
     row = push.firstRow + gl_WorkGroupID.y;
     const uint tiles = (push.panelRows + LANES - 1) / LANES;
     [[unroll]] for (uint n = 0; n < TILE_N; ++n) {

@@ -17,6 +17,8 @@ foreach(bits 4 8)
   vulcat_shader(integer_linear_w${bits}_dot FILE integer_linear_dot.comp DEFINES WEIGHT_BITS=${bits} REQUIRES DOT)
 endforeach()
 
+vulcat_shader(integer_linear_dot_scalars FILE integer_linear_dot.comp DEFINES SCALARS REQUIRES DOT SUBGROUP SCALARS)
+
 # On a driver without vector shifts a tile of 4 rows is no faster than four of one.
 foreach(rows 1 8)
   vulcat_shader(integer_linear_w4_quads_m${rows} FILE integer_linear.comp DEFINES WEIGHT_BITS=4 TILE_M=${rows} TILE_N=4 SUBGROUP QUADS

@@ -10,13 +10,17 @@
 //           go to shared memory, and each output adds them in the order of the contract.
 // Sums      4-bit weights enter as 16 q, see lib/integer_product_dot.glsl.
 // Sizes     TILE_M, TILE_N, SPLITS, UNROLL and the groups of a round are specialisation constants.
+// SCALARS   LANES is the subgroup size. A split is a subgroup and says so, by which a compiler with scalar registers sees that
+//           its activations are the same for all lanes: AMD's loads them once, not once a lane. WEIGHT_BITS is a constant too.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_EXT_spirv_intrinsics : require
+#ifdef SCALARS
+#extension GL_KHR_shader_subgroup_basic : require
+#endif
 
 #include "interface/integer_linear.h"
-#include "lib/integer_product_dot.glsl"
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint TILE_M = 1;
@@ -24,8 +28,13 @@ layout(constant_id = 2) const uint TILE_N = 1;
 layout(constant_id = 3) const uint SPLITS = 1;
 layout(constant_id = 4) const uint UNROLL = 1;        // blocks
 layout(constant_id = 5) const uint ROUND_GROUPS = 1;  // 1 where all of K is one group
+#ifdef SCALARS
+layout(constant_id = 6) const uint WEIGHT_BITS = 4;
+#endif
 const uint LANES = gl_WorkGroupSize.x / SPLITS;
 const uint SUMS = TILE_M * TILE_N;
+
+#include "lib/integer_product_dot.glsl"
 
 layout(push_constant) uniform Push { IntegerLinearPush push; };
 layout(set = 0, binding = 0, std430) restrict readonly buffer Activations { uvec4 activations[]; };
@@ -61,7 +70,7 @@ void multiplyBlock(uint slot, uint block) {
             [[unroll]] for (uint i = 0; i < OPERANDS; ++i) w[n * OPERANDS + i] = operands[i];
         }
         [[unroll]] for (uint m = 0; m < TILE_M; ++m) {
-            const uvec4 x = prepareActivations(activations[rowWord[m] + 1 + 2 * block + part]);
+            const uvec4 x = activations[rowWord[m] + 1 + 2 * block + part];
             [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
                 [[unroll]] for (uint i = 0; i < OPERANDS; ++i)
                     sums[m * TILE_N + n] += product(w[n * OPERANDS + i], x[i]);
@@ -163,8 +172,13 @@ void shareGroups() {
 }
 
 void main() {
+#ifdef SCALARS
+    split = gl_SubgroupID;
+    lane = gl_SubgroupInvocationID;
+#else
     split = gl_LocalInvocationID.x / LANES;
     lane = gl_LocalInvocationID.x % LANES;
+#endif
     const uint tiles = (push.panelRows + LANES - 1) / LANES;
     [[unroll]] for (uint n = 0; n < TILE_N; ++n)
         firstUnit[n] = min(gl_WorkGroupID.x * TILE_N + n, tiles - 1) * push.blocks * UNITS_OF_BLOCK * LANES + lane;

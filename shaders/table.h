@@ -20,6 +20,7 @@ enum Needs : uint32_t {
     kNeedsCoopmat = 1u << 7,
     kNeedsQuads = 1u << 8,
     kNeedsAddress = 1u << 9,
+    kNeedsScalars = 1u << 10,
 };
 
 /// One compiled compute shader (SPIR-V 1.3, entry point "main"). Lives as long as the program.

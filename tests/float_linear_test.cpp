@@ -124,15 +124,17 @@ std::vector<Expected> reference(const LinearShape& shape, const Matrix& matrix, 
     return expected;
 }
 
-/// The device's own choice and, where it has no capabilities and there are few rows, others that a tuner may find. Those
-/// for which K is too short are passed over.
+/// The device's own choice and, where it has no capabilities or SCALARS and there are few rows, others that a tuner may find.
+/// Those for which K is too short are passed over.
 std::vector<std::vector<kernels::LinearTile>> tilesToTry(test::GpuFixture& gpu, const vk::CapabilitySet& allowed,
                                                          const kernels::LinearSize& size, uint32_t rows) {
     std::vector<std::vector<kernels::LinearTile>> tries{{}};
-    if (!allowed.empty() || rows > 3) return tries;
+    const bool scalars = allowed.contains(vk::Capability::Scalars);
+    if (!(allowed.empty() || scalars) || rows > 3) return tries;
     tries.push_back({kernels::FloatLinear::gpuTile(gpu.device(), size)});
     constexpr std::pair<uint32_t, uint32_t> kShared[] = {{1, 1}, {1, 3}, {2, 8}, {3, 2}};
     for (const auto& [tiles, splits] : kShared) tries.push_back({{"float_gemv", 1, 1, tiles, splits}});
+    if (scalars) return tries;
     for (const uint32_t high : {1u, 4u}) {
         tries.push_back({{size.shape.isInteger() ? "float_linear_codes" : "float_linear", high, 1, 2, 0}});
     }
@@ -163,7 +165,10 @@ void check(test::GpuFixture& gpu, const LinearShape& shape, uint32_t parts, test
         begin += count;
     }
     const auto input = gpu.upload(x);
-    for (const vk::CapabilitySet& allowed : test::wordTiers(gpu.capabilities())) {
+    std::vector<vk::CapabilitySet> sets = test::wordTiers(gpu.capabilities());
+    constexpr vk::CapabilitySet kScalars{vk::Capability::Subgroup, vk::Capability::Scalars};
+    if (gpu.capabilities().contains(kScalars) && shape.rows <= 3) sets.push_back(kScalars);
+    for (const vk::CapabilitySet& allowed : sets) {
         vk::Arena arena(gpu.device(), vk::MemoryIntent::Device, 1 << 20);
         vk::Uploader uploader(gpu.device());
         const kernels::LinearWeights weights(gpu.device(), arena, uploader, allowed, linear, stack,

@@ -58,8 +58,8 @@ CapabilitySet neededBy(uint32_t spirvCapability, bool& known) {
 std::string complaint(const shaders::Module& module) {
     const vk::SpirvModule spirv = vk::readSpirv(module.words);
     const CapabilitySet declared = CapabilitySet::fromBits(module.needs);
-    // QUADS promises a subgroup size, for which SPIR-V has no capability.
-    CapabilitySet used = declared & CapabilitySet{Capability::Quads};
+    // QUADS and SCALARS promise subgroups of a size, for which SPIR-V has no capability.
+    CapabilitySet used = declared & CapabilitySet{Capability::Quads, Capability::Scalars};
     for (uint32_t number : spirv.capabilities) {
         bool known = false;
         used = used | neededBy(number, known);

@@ -15,6 +15,8 @@
 
 #include <dlfcn.h>
 
+#include <tuple>
+
 using namespace vulcat;
 using test::codeOf;
 using vk::Capability;
@@ -56,7 +58,7 @@ TEST_CASE("capability sets") {
     const CapabilitySet set{Capability::Dot, Capability::Subgroup};
     CHECK(CapabilitySet{}.toString() == "BASE");
     CHECK(set.toString() == "DOT SUBGROUP");
-    CHECK(CapabilitySet::all().toString() == "STORE16 F16 STORE8 I8 DOT SUBGROUP TEXEL COOPMAT QUADS ADDRESS");
+    CHECK(CapabilitySet::all().toString() == "STORE16 F16 STORE8 I8 DOT SUBGROUP TEXEL COOPMAT QUADS ADDRESS SCALARS");
     CHECK(set.contains(Capability::Dot));
     CHECK(set.contains(CapabilitySet{}));
     CHECK_FALSE(set.contains(CapabilitySet{Capability::Dot, Capability::Texel}));
@@ -157,7 +159,7 @@ TEST_CASE("quirks take capabilities away and say why") {
     CHECK_FALSE(software.capabilities.contains(Capability::Coopmat));
 
     vk::DeviceInfo plain = machine()[2];
-    const CapabilitySet usual = CapabilitySet::all() - CapabilitySet{Capability::Quads, Capability::Address};
+    const CapabilitySet usual = CapabilitySet::all() - CapabilitySet{Capability::Quads, Capability::Address, Capability::Scalars};
     plain.available = plain.capabilities = usual;
     vk::applyQuirks(plain);
     CHECK(plain.capabilities == usual);
@@ -169,7 +171,22 @@ TEST_CASE("quirks take capabilities away and say why") {
     plain.driverId = VK_DRIVER_ID_GOOGLE_SWIFTSHADER;
     plain.available = plain.capabilities = CapabilitySet::all();
     vk::applyQuirks(plain);
-    CHECK(plain.capabilities == CapabilitySet::all() - CapabilitySet{Capability::Address});
+    CHECK(plain.capabilities == CapabilitySet::all() - CapabilitySet{Capability::Address, Capability::Scalars});
+    plain.vendorId = 0x1002;
+    plain.available = plain.capabilities = CapabilitySet::all();
+    vk::applyQuirks(plain);
+    CHECK(plain.capabilities.contains(Capability::Scalars));
+
+    for (const auto& [name, major, keeps] : {std::tuple("RX (RADV GFX1100)", 22, false), {"RX (RADV GFX1100)", 25, true}, {"RX (RADV NAVI21)", 22, true}}) {
+        vk::DeviceInfo radv = device(0, name, vk::DeviceType::Discrete, 1);
+        radv.vendorId = 0x1002;
+        radv.driverId = VK_DRIVER_ID_MESA_RADV;
+        radv.driverVersion = VK_MAKE_API_VERSION(0, major, 3, 0);
+        radv.available = radv.capabilities = {Capability::Subgroup};
+        vk::applyQuirks(radv);
+        CHECK(radv.capabilities.contains(Capability::Subgroup) == keeps);
+        CHECK(radv.available.contains(Capability::Subgroup));
+    }
 
     for (const auto& [version, keeps] : {std::pair(VK_MAKE_API_VERSION(0, 22, 3, 6), false), {VK_MAKE_API_VERSION(0, 26, 2, 6), true}}) {
         vk::DeviceInfo mesa = device(0, "llvmpipe", vk::DeviceType::Cpu, 1);

@@ -17,6 +17,7 @@ constexpr Variant kBlockTransformVariants[] = {
     {"block_transform", {}, 0},
     {"block_transform_subgroup", {vk::Capability::Subgroup}, 1},
     {"block_transform_texel", {vk::Capability::Subgroup, vk::Capability::Texel}, 2},
+    {"block_transform_subgroup", {vk::Capability::Subgroup, vk::Capability::Scalars}, 3},
 };
 constexpr Variant kBlockTransformWords = {
     "block_transform_address", {vk::Capability::Subgroup, vk::Capability::Address}, 0};
@@ -36,6 +37,8 @@ BlockTransform::BlockTransform(vk::Device& device, vk::PipelineLibrary& library,
               : choose(kBlockTransformVariants, rowCapabilities(laneCapabilities(device, allowed), width_ | block_));
     const bool subgroup = variant.required.contains(vk::Capability::Subgroup);
     swiGlu_ = swiGlu;
+    const bool wholeSteps = block_ % kStep == 0 && width_ % block_ % kStep == 0;
+    const bool scalars = variant.required.contains(vk::Capability::Scalars) && wholeSteps && !swiGlu;
     const auto tile = [&](uint32_t rows) {
         // No wider than a block: outputs of different blocks read different inputs.
         const uint64_t most = words && swiGlu ? 8 : 4;  // what a SwiGLU costs is shared by more outputs
@@ -45,7 +48,8 @@ BlockTransform::BlockTransform(vk::Device& device, vk::PipelineLibrary& library,
         spec.module = module;
         spec.constants = {lanes_, columns, width_ % 4 == 0 && block_ % 4 == 0,
                           swiGlu ? shaders::kSourceSwiGlu : shaders::kSourceRows};
-        if (words) spec.constants.insert(spec.constants.end(), {rows, block_ % kStep == 0 && width_ % block_ % kStep == 0});
+        if (subgroup && !words) spec.constants.push_back(scalars);
+        if (words) spec.constants.insert(spec.constants.end(), {rows, wholeSteps});
         spec.pushBytes = sizeof(shaders::BlockTransformPush);
         spec.bindings.assign(3, vk::BindingKind::Storage);
         if (variant.required.contains(vk::Capability::Texel)) {

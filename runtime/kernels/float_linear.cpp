@@ -24,6 +24,10 @@ constexpr Variant kVariantsCodes[] = {
     {"float_linear_codes_subgroup", {vk::Capability::Subgroup}, 1},
     {"float_linear_codes_texel", {vk::Capability::Subgroup, vk::Capability::Texel}, 2},
 };
+constexpr Variant kVariantsGemv[] = {
+    {"float_gemv", {}, 0},
+    {"float_gemv_scalars", {vk::Capability::Subgroup, vk::Capability::Scalars}, 1},
+};
 constexpr Variant kVariantsFloatWords[] = {
     {"float_linear_address", {vk::Capability::Subgroup, vk::Capability::Address}, 0},
 };
@@ -145,7 +149,7 @@ LinearTile FloatLinear::gpuTile(const vk::Device& device, const LinearSize& size
 }
 
 void FloatLinear::addTile(vk::PipelineLibrary& library, const vk::CapabilitySet& usable, const LinearTile& shape) {
-    if (shape.module == kGemv) return addGemv(library, shape);
+    if (shape.module == kGemv) return addGemv(library, usable, shape);
     const bool known =
         (shape.rows == 1 || shape.rows == 4 || shape.rows == 8) && (shape.tiles == 2 || shape.tiles == 4);
     for (const Variant& variant : variantsOf(size_.shape, order_)) {
@@ -167,7 +171,7 @@ void FloatLinear::addTile(vk::PipelineLibrary& library, const vk::CapabilitySet&
     }
 }
 
-void FloatLinear::addGemv(vk::PipelineLibrary& library, const LinearTile& shape) {
+void FloatLinear::addGemv(vk::PipelineLibrary& library, const vk::CapabilitySet& usable, const LinearTile& shape) {
     const LinearShape& weights = size_.shape;
     const bool runs = order_ == WeightOrder::Lanes && shape.rows == 1 && shape.tiles > 0 &&
                       shape.tiles <= kMostTilesOfGemv && shape.splits > 0 &&
@@ -175,7 +179,8 @@ void FloatLinear::addGemv(vk::PipelineLibrary& library, const LinearTile& shape)
     if (!runs) return;
     const uint32_t round = roundOf(weights, shape.tiles);
     vk::PipelineSpec spec;
-    spec.module = kGemv;
+    const Variant& variant = choose(kVariantsGemv, usable);
+    spec.module = variant.module;
     spec.constants = {weightLanes(device_) * shape.splits,
                       shape.splits,
                       shape.tiles,
@@ -186,6 +191,8 @@ void FloatLinear::addGemv(vk::PipelineLibrary& library, const LinearTile& shape)
                       weights.inputs % (kInputsOfBlock * round) == 0};
     spec.pushBytes = sizeof(shaders::FloatLinearPush);
     spec.bindings.assign(4, vk::BindingKind::Storage);
+    if (variant.required.contains(vk::Capability::Scalars) && device_.subgroupSizeControl())
+        spec.requiredSubgroupSize = weightLanes(device_);
     tiles_.push_back({shape, &library.get(spec), false});
 }
 

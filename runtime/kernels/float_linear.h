@@ -10,7 +10,7 @@
 // Variants: BASE reads activations at workgroup-uniform addresses; SUBGROUP reads one vector an invocation and hands
 // the elements round by shuffles; SUBGROUP + TEXEL reads weights through texel buffers; SUBGROUP + ADDRESS reads at
 // addresses that all lanes share, from weights in the order of words. On a GPU a row or two take float_gemv instead, a
-// base module whose workgroups share K, so that there are enough of them.
+// base module whose workgroups share K, so that there are enough of them; with SUBGROUP + SCALARS x is loaded once a subgroup.
 
 #include "kernels/linear_weights.h"
 #include "kernels/tuning.h"
@@ -62,7 +62,7 @@ class FloatLinear {
         double atOnce = 1;   ///< passes that take no longer than one
     };
     void addTile(vk::PipelineLibrary& library, const vk::CapabilitySet& usable, const LinearTile& shape);
-    void addGemv(vk::PipelineLibrary& library, const LinearTile& shape);
+    void addGemv(vk::PipelineLibrary& library, const vk::CapabilitySet& usable, const LinearTile& shape);
     const Tile& tileFor(uint32_t rows) const;
 
     const vk::Device& device_;

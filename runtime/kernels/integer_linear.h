@@ -8,7 +8,8 @@
 //
 // Variants: BASE reads activations at workgroup-uniform addresses; SUBGROUP reads one vector an invocation and hands
 // the words round by shuffles; SUBGROUP + TEXEL reads through texel buffers, which on llvmpipe is the faster path;
-// DOT multiplies with integer dot products, for GPUs that accelerate them (then DOT is recommended);
+// DOT multiplies with integer dot products, for GPUs that accelerate them (then DOT is recommended), and with SUBGROUP and
+// SCALARS loads activations once a subgroup, for AMD's compilers;
 // SUBGROUP + ADDRESS reads at addresses that all lanes share, for newer llvmpipe, from weights in the order of words,
 // which the other variants cannot read; SUBGROUP + QUADS does without shifts, for drivers without vector shifts
 // (SwiftShader). SUBGROUP + I8 + COOPMAT adds tiles for many rows on cooperative matrices to the best of the others.

@@ -15,18 +15,22 @@
 namespace vulcat::kernels {
 namespace {
 
+constexpr Variant kDotScalars = {
+    "integer_linear_dot_scalars", {vk::Capability::Dot, vk::Capability::Subgroup, vk::Capability::Scalars}, 4};
 constexpr Variant kVariantsW4[] = {
     {"integer_linear_w4", {}, 0},
     {"integer_linear_w4_subgroup", {vk::Capability::Subgroup}, 1},
     {"integer_linear_w4_texel", {vk::Capability::Subgroup, vk::Capability::Texel}, 2},
     {"integer_linear_w4_dot", {vk::Capability::Dot}, 3},
-    {"integer_linear_w4_quads", {vk::Capability::Subgroup, vk::Capability::Quads}, 4},
+    kDotScalars,
+    {"integer_linear_w4_quads", {vk::Capability::Subgroup, vk::Capability::Quads}, 5},
 };
 constexpr Variant kVariantsW8[] = {
     {"integer_linear_w8", {}, 0},
     {"integer_linear_w8_subgroup", {vk::Capability::Subgroup}, 1},
     {"integer_linear_w8_texel", {vk::Capability::Subgroup, vk::Capability::Texel}, 2},
     {"integer_linear_w8_dot", {vk::Capability::Dot}, 3},
+    kDotScalars,
 };
 constexpr Variant kVariantsWords[] = {
     {"integer_linear_w4_address", {vk::Capability::Subgroup, vk::Capability::Address}, 0},
@@ -104,7 +108,7 @@ class Tiles {
         if (variant.required.contains(vk::Capability::Address)) {
             setAddress(item);
         } else if (variant.required.contains(vk::Capability::Dot)) {
-            setDot(item);
+            setDot(item, variant.required.contains(vk::Capability::Scalars));
         } else {
             if (!item.texel) item.module += "_m" + std::to_string(height.rows);
             setLanes(item, variant);
@@ -145,7 +149,9 @@ class Tiles {
     /// core's work anyway.
     uint32_t laneSplits() const {
         constexpr uint32_t kMostSplits = 8;  // 4096 inputs are eight chunks of a subgroup of 32
-        if (shape_.groups() != 1 || !device_.subgroupSizeControl()) return 1;  // a workgroup must fall into subgroups of `lanes`
+        // A workgroup must fall into subgroups of `lanes`.
+        const bool falls = device_.subgroupSizeControl() || (!cpu_ && device_.enabled().contains(vk::Capability::Scalars));
+        if (shape_.groups() != 1 || !falls) return 1;
         if (splits_ == 0 && cpu_) return 1;
         const uint64_t chunks = divideUp(blocksOf(shape_), std::max(lanes_ / 2, 1u));
         const uint64_t most = std::min<uint64_t>({splits_ == 0 ? kMostSplits : splits_, chunks,
@@ -156,24 +162,30 @@ class Tiles {
 
     /// See shaders/integer_linear_dot.comp. Splits, workgroups and blocks that are asked for at once, as they were fastest on
     /// an H100: its memory is busy with some 4 MB under way.
-    void setDot(IntegerTile& item) const {
+    void setDot(IntegerTile& item, bool scalars) const {
         constexpr uint32_t kBlocksAtOnce = 4, kMostSplits = 32;
+        // With scalars: GCN has 64 registers for each of 1024 invocations of a workgroup, and more would be spilled.
+        constexpr uint32_t kUnitsAtOnce = 8, kMostSums = 8, kThreadsOfMore = 512;
         constexpr uint32_t kSubgroups = 4096;    // 32 for each of 128 cores
         constexpr uint32_t kManyTiles = 256;     // enough for two to share what they read of several rows
         constexpr uint32_t kTermsOfRound = 64;
         const uint32_t rows = item.tile.rows, groups = shape_.groups();
         const auto tiles = static_cast<uint32_t>(divideUp(size_.outputs, lanes_));
         const uint32_t tilesAtOnce = rows > 1 && tiles >= kManyTiles ? 2 : 1;
-        const uint32_t unroll = std::bit_floor(std::min(kBlocksAtOnce, groupBlocksOf(shape_)));
+        const uint32_t units = tilesAtOnce * shape_.units() / blocksOf(shape_);
+        const uint32_t atOnce = scalars ? std::min(kBlocksAtOnce, kUnitsAtOnce / units) : kBlocksAtOnce;
+        const uint32_t unroll = std::bit_floor(std::min(atOnce, groupBlocksOf(shape_)));
         const uint32_t parts = std::max(groups == 1 ? blocksOf(shape_) / unroll : groups, 1u);
         const uint32_t usual = std::min(std::bit_floor(std::max(kSubgroups * tilesAtOnce / tiles, 1u)), std::bit_floor(parts));
         const auto shares = static_cast<uint32_t>(device_.limits().maxSharedBytes / (rows * tilesAtOnce * lanes_ * sizeof(uint32_t)));
-        const uint32_t most = std::min({kMostSplits, shares, device_.limits().maxWorkgroupInvocations / lanes_});
+        const uint32_t threads = scalars && rows * tilesAtOnce > kMostSums ? kThreadsOfMore : ~0u;
+        const uint32_t most = std::min({kMostSplits, shares, std::min(threads, device_.limits().maxWorkgroupInvocations) / lanes_});
         const uint32_t splits = std::min(splits_ != 0 ? splits_ : cpu_ ? 1 : usual, most);
         const uint32_t terms = std::min(std::max(kTermsOfRound / rows, splits), shares);
         if (splits_ != 0) item.tile.splits = splits;
         item.columns = tilesAtOnce * lanes_;
         item.spec.constants = {lanes_ * splits, rows, tilesAtOnce, splits, unroll, groups == 1 || splits == 1 ? 1 : terms};
+        if (scalars) item.spec.constants.push_back(shape_.bits());
     }
 
     const char* matrixModule() const {

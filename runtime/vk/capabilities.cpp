@@ -6,7 +6,7 @@
 namespace vulcat::vk {
 
 std::string CapabilitySet::toString() const {
-    static constexpr std::array<std::pair<Capability, const char*>, 10> kNames = {{
+    static constexpr std::array<std::pair<Capability, const char*>, 11> kNames = {{
         {Capability::Store16, "STORE16"},
         {Capability::F16, "F16"},
         {Capability::Store8, "STORE8"},
@@ -17,6 +17,7 @@ std::string CapabilitySet::toString() const {
         {Capability::Coopmat, "COOPMAT"},
         {Capability::Quads, "QUADS"},
         {Capability::Address, "ADDRESS"},
+        {Capability::Scalars, "SCALARS"},
     }};
     std::string text;
     for (const auto& [bit, name] : kNames) {

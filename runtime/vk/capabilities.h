@@ -21,6 +21,7 @@ enum class Capability : uint32_t {
     Coopmat = shaders::kNeedsCoopmat,    ///< KHR cooperative matrix with an s8 x s8 -> s32 subgroup shape
     Quads = shaders::kNeedsQuads,        ///< subgroups of exactly four: kernels that do without shifts
     Address = shaders::kNeedsAddress,    ///< buffer device addresses, with subgroups of at least eight
+    Scalars = shaders::kNeedsScalars,    ///< full subgroups of a known size; recommended where what they share is kept as scalars
 };
 
 class CapabilitySet {
@@ -50,7 +51,7 @@ class CapabilitySet {
     std::string toString() const;
 
   private:
-    static constexpr uint32_t kAllBits = 0x3ff;
+    static constexpr uint32_t kAllBits = 0x7ff;
     uint32_t bits_ = 0;
 };
 

@@ -36,8 +36,10 @@ Device::Device(const AdoptedDevice& adopted, DeviceOptions options)
     info_ = describeDevice(instance, adopted.physicalDevice, 0, adopted.instanceVersion);
     if (!info_.usable()) throw Error(Result::NoDevice, info_.name + " cannot be used: " + info_.unusableBecause);
     limits_ = info_.limits.loweredTo(options_.limits);
-    // SUBGROUP and TEXEL are properties, not features: they need not be enabled.
-    const CapabilitySet free{Capability::Subgroup, Capability::Texel};
+    // SUBGROUP and TEXEL are properties, not features: they need not be enabled. SCALARS is one where there is one size of
+    // subgroups.
+    CapabilitySet free{Capability::Subgroup, Capability::Texel};
+    if (adopted.subgroupSizeControlEnabled || !info_.subgroupSizeControl) free = free | CapabilitySet{Capability::Scalars};
     enabled_ = info_.available & options_.allowed & (adopted.enabled | free);
     capabilities_ = info_.capabilities & enabled_;
     subgroupSizeControl_ = info_.subgroupSizeControl && adopted.subgroupSizeControlEnabled;

@@ -223,6 +223,8 @@ void readCapabilities(const InstanceDispatch& vk, const Properties& properties, 
         set = set | CapabilitySet{Capability::Subgroup};
         if (info.limits.minSubgroupSize == 4 && info.limits.maxSubgroupSize == 4)
             set = set | CapabilitySet{Capability::Quads};
+        const bool oneSize = features.sizeControlPresent() && properties.size.minSubgroupSize == properties.size.maxSubgroupSize;
+        if (info.subgroupSizeControl || oneSize) set = set | CapabilitySet{Capability::Scalars};
     }
     // On a GPU nothing is gained by it, and every allocation would have to ask for an address.
     if (!set.contains(Capability::Subgroup) || info.limits.minSubgroupSize < 8 || info.type != DeviceType::Cpu)

@@ -19,6 +19,12 @@ bool keepsScalars(const DeviceInfo& info) {
     return info.driverId == VK_DRIVER_ID_MESA_LLVMPIPE && info.driverVersion >= VK_MAKE_API_VERSION(0, 26, 0, 0);
 }
 
+/// Early RADV for RDNA3; seen with Mesa 22.3 as machine code, not with 25.0.
+bool loopsOverShuffles(const DeviceInfo& info) {
+    return info.driverId == VK_DRIVER_ID_MESA_RADV && info.driverVersion < VK_MAKE_API_VERSION(0, 23, 0, 0) &&
+           info.name.find("GFX11") != std::string::npos;
+}
+
 const Quirk kQuirks[] = {
     {[](const DeviceInfo& info) { return info.driverId == VK_DRIVER_ID_MOLTENVK && info.vendorId == kAmd; },
      {Capability::Subgroup},
@@ -28,6 +34,10 @@ const Quirk kQuirks[] = {
      {Capability::Subgroup},
      true,
      "Intel compiles a shader for 8, 16 or 32 lanes; without subgroup size control the true size is unknown"},
+    {loopsOverShuffles,
+     {Capability::Subgroup},
+     false,
+     "RADV before Mesa 23 makes a loop over all lanes of each shuffle on RDNA3, and spills registers"},
     {[](const DeviceInfo& info) { return info.driverId == VK_DRIVER_ID_MESA_LLVMPIPE; },
      {Capability::Coopmat},
      false,
@@ -36,6 +46,10 @@ const Quirk kQuirks[] = {
      {Capability::Quads},
      false,
      "doing without shifts pays only where the driver takes vector shifts apart"},
+    {[](const DeviceInfo& info) { return info.vendorId != kAmd; },
+     {Capability::Scalars},
+     false,
+     "naming subgroups is known to help only AMD's compilers, which load what a subgroup shares as scalars"},
     {[](const DeviceInfo& info) { return !keepsScalars(info); },
      {Capability::Address},
      true,

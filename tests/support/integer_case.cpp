@@ -70,6 +70,7 @@ std::vector<vk::CapabilitySet> integerVariants(const GpuFixture& gpu) {
     static constexpr vk::CapabilitySet kSets[] = {{Capability::Subgroup},
                                                   {Capability::Subgroup, Capability::Texel},
                                                   {Capability::Dot},
+                                                  {Capability::Dot, Capability::Subgroup, Capability::Scalars},
                                                   {Capability::Subgroup, Capability::Quads},
                                                   {Capability::Subgroup, Capability::Address},
                                                   {Capability::Subgroup, Capability::I8, Capability::Coopmat}};
@@ -83,7 +84,7 @@ std::vector<vk::CapabilitySet> integerVariants(const GpuFixture& gpu) {
 void saySkippedVariants(const GpuFixture& gpu) {
     const vk::CapabilitySet missing =
         vk::CapabilitySet{vk::Capability::Subgroup, vk::Capability::Texel, vk::Capability::Dot, vk::Capability::Quads,
-                          vk::Capability::Coopmat, vk::Capability::Address} -
+                          vk::Capability::Coopmat, vk::Capability::Address, vk::Capability::Scalars} -
         gpu.capabilities();
     if (!missing.empty())
         std::printf("SKIPPED: variants that need %s, which this device lacks\n", missing.toString().c_str());
