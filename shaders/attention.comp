@@ -12,8 +12,6 @@
 // Softmax   a running maximum and sum; sums and outputs are rescaled when the maximum grows.
 // SUBGROUP  LANES is the subgroup size; queries and probabilities go round by shuffles with constant sources. Without
 //           it queries are read at shared addresses and probabilities go through shared memory.
-// SCALARS   with SUBGROUP, a constant: queries are read at shared addresses, for compilers that make scalar loads of that; as
-//           shuffles, AMD's take an instruction for each value.
 // TEXEL     queries, keys and values are texel buffers, see lib/rows4.glsl.
 // Requires  an even D; WIDE says that it is a multiple of 4.
 #version 450
@@ -71,23 +69,18 @@ vec4 queryQuad(uint start, uint quad) {
 }
 
 #ifdef SUBGROUP
-layout(constant_id = 6) const bool SCALARS = false;
-const uint HELD = SCALARS ? TILE_Q : (TILE_Q * 4 + LANES - 1) / LANES;
+const uint HELD = (TILE_Q * 4 + LANES - 1) / LANES;
 vec4 held[HELD];  // vec4 e = q * 4 + quad of 16 dimensions is held[e / LANES] of lane e % LANES
 uint heldStart[HELD];
 
 void prepareQueries() {
     uint unused;
-    [[unroll]] for (uint i = 0; i < HELD; ++i) locate(SCALARS ? i : (i * LANES + lane) / 4, heldStart[i], unused);
+    [[unroll]] for (uint i = 0; i < HELD; ++i) locate((i * LANES + lane) / 4, heldStart[i], unused);
 }
 void loadQueries(uint firstQuad) {
-    if (SCALARS) return;
     [[unroll]] for (uint i = 0; i < HELD; ++i) held[i] = queryQuad(heldStart[i], firstQuad + (i * LANES + lane) % 4);
 }
 vec4 heldQuad(uint q, uint firstQuad, uint quad) {
-    // Without a condition where there is none, so that loads need not wait for one another.
-    if (SCALARS && DIM_QUADS % 4 == 0) return LOAD4(qkv, heldStart[q], firstQuad + quad, DIM);
-    if (SCALARS) return queryQuad(heldStart[q], firstQuad + quad);
     const uint e = q * 4 + quad;
     return subgroupShuffle(held[e / LANES], e % LANES);
 }

@@ -5,10 +5,10 @@
 // Mapping   an invocation owns up to TILE_N outputs of one block, LANES apart, and TILE_M rows. WorkGroupID.x walks the
 //           blocks and inside a block its output tiles (`perBlock` of them), so that x is read at addresses which the
 //           whole workgroup shares; y walks the rows.
+// BASE      x is read at addresses that all lanes share, also where SCALARS says that a compiler makes scalar loads of those:
+//           as shuffles with constant sources AMD's take an instruction for each value.
 // SUBGROUP  LANES is the subgroup size. TILE_M x 8 vec4 of x (32 inputs) are spread over the lanes and go round by
 //           shuffles with constant sources.
-// SCALARS   with SUBGROUP, a constant where 32 divides all blocks and x is no SwiGLU: x is read at shared addresses after all,
-//           for compilers that make scalar loads of that; as shuffles, AMD's take an instruction for each value.
 // TEXEL     x and blocks are texel buffers, see lib/rows4.glsl.
 // ADDRESS   x and blocks are read at addresses that all lanes share, see integer_linear_address.comp; blocks in the order of
 //           words, one after the other, so that a block is one run of memory: uint [K / k][ceil(k/8)][k / LANES][4][LANES],
@@ -44,6 +44,9 @@ layout(constant_id = 5) const bool WHOLE_STEPS = false;  // 32 divides all block
 const uint TILE_N = 8;
 #define MULTIPLY_ADD(a, b, sum) fma(a, b, sum)
 #else
+#ifndef SUBGROUP
+layout(constant_id = 4) const bool WHOLE_STEPS = false;  // 32 divides all blocks
+#endif
 #define MOST_ROWS TILE_M
 const uint TILE_N = 4;
 #define MULTIPLY_ADD(a, b, sum) ((sum) + (a) * (b))
@@ -121,6 +124,10 @@ vec4 stepQuad(uint m, uint first, uint quad) {
 // Inputs 4 quad .. 4 quad + 3 of the block in row firstRow + m; zero past the block, the last row again past M.
 vec4 activations(uint m, uint quad) {
     const uint row = min(firstRow + m, push.rows - 1);
+#ifndef SUBGROUP
+    // Without a condition, which would make each load wait for the one before.
+    if (WHOLE_STEPS && SOURCE != kSourceSwiGlu) return LOAD4(x, row * push.width + firstInput, quad, blockEnd);
+#endif
     if (WIDE && 4 * quad >= blockEnd) return vec4(0);
     if (SOURCE == kSourceSwiGlu) {
         const vec4 gate = LOAD4(x, row * 2 * push.width + firstInput, quad, blockEnd);
@@ -132,19 +139,16 @@ vec4 activations(uint m, uint quad) {
 }
 
 #ifdef SUBGROUP
-layout(constant_id = 4) const bool SCALARS = false;
 const uint HELD = (TILE_M * 8 + LANES - 1) / LANES;
 vec4 held[HELD];  // vec4 e = m * 8 + quad of 32 inputs is held[e / LANES] of lane e % LANES
 
 void loadStep(uint quad) {
-    if (SCALARS) return;
     [[unroll]] for (uint i = 0; i < HELD; ++i) {
         const uint e = i * LANES + lane;
         held[i] = activations(e / 8, quad + e % 8);
     }
 }
 vec4 stepQuad(uint m, uint first, uint quad) {
-    if (SCALARS) return LOAD4(x, min(firstRow + m, push.rows - 1) * push.width + firstInput, first + quad, blockEnd);
     const uint e = m * 8 + quad;
     return subgroupShuffle(held[e / LANES], e % LANES);
 }

@@ -18,7 +18,6 @@ constexpr Variant kAttentionVariants[] = {
     {"attention", {}, 0},
     {"attention_subgroup", {vk::Capability::Subgroup}, 1},
     {"attention_texel", {vk::Capability::Subgroup, vk::Capability::Texel}, 2},
-    {"attention_subgroup", {vk::Capability::Subgroup, vk::Capability::Scalars}, 3},
 };
 
 // Workgroups that keep a GPU busy, keys below which a part is not worth its share of the second dispatch, most parts.
@@ -40,13 +39,12 @@ Attention::Attention(vk::Device& device, vk::PipelineLibrary& library, const vk:
     const uint32_t lanes = weightLanes(device);
     const Variant& variant = choose(kAttentionVariants, rowCapabilities(laneCapabilities(device, allowed), shape.headDim));
     const bool subgroup = variant.required.contains(vk::Capability::Subgroup);
-    const bool scalars = variant.required.contains(vk::Capability::Scalars);
     const auto tile = [&](uint32_t queries, bool split) {
         // One key an invocation: with two, llvmpipe spills registers, compiles six times as long and runs slower.
         constexpr uint32_t keys = 1;
         vk::PipelineSpec spec;
         spec.module = variant.module;
-        spec.constants = {lanes, queries, keys, shape.headDim, shape.headDim % 4 == 0, split, scalars};
+        spec.constants = {lanes, queries, keys, shape.headDim, shape.headDim % 4 == 0, split};
         spec.pushBytes = sizeof(shaders::AttentionPush);
         spec.bindings.assign(4, vk::BindingKind::Storage);
         if (variant.required.contains(vk::Capability::Texel)) {

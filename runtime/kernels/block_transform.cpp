@@ -17,7 +17,7 @@ constexpr Variant kBlockTransformVariants[] = {
     {"block_transform", {}, 0},
     {"block_transform_subgroup", {vk::Capability::Subgroup}, 1},
     {"block_transform_texel", {vk::Capability::Subgroup, vk::Capability::Texel}, 2},
-    {"block_transform_subgroup", {vk::Capability::Subgroup, vk::Capability::Scalars}, 3},
+    {"block_transform", {vk::Capability::Scalars}, 3},
 };
 constexpr Variant kBlockTransformWords = {
     "block_transform_address", {vk::Capability::Subgroup, vk::Capability::Address}, 0};
@@ -32,13 +32,14 @@ BlockTransform::BlockTransform(vk::Device& device, vk::PipelineLibrary& library,
     if (width == 0 || block == 0)
         throw Error(Result::InvalidArgument, "a block transform needs a width and a block size");
     const bool words = order(device, allowed, width_, block_) == WeightOrder::Words;
+    // Of a SwiGLU with scalars each invocation would compute every input.
+    const vk::CapabilitySet usable = swiGlu ? allowed - vk::CapabilitySet{vk::Capability::Scalars} : allowed;
     const Variant& variant =
         words ? kBlockTransformWords
-              : choose(kBlockTransformVariants, rowCapabilities(laneCapabilities(device, allowed), width_ | block_));
+              : choose(kBlockTransformVariants, rowCapabilities(laneCapabilities(device, usable), width_ | block_));
     const bool subgroup = variant.required.contains(vk::Capability::Subgroup);
-    swiGlu_ = swiGlu;
     const bool wholeSteps = block_ % kStep == 0 && width_ % block_ % kStep == 0;
-    const bool scalars = variant.required.contains(vk::Capability::Scalars) && wholeSteps && !swiGlu;
+    swiGlu_ = swiGlu;
     const auto tile = [&](uint32_t rows) {
         // No wider than a block: outputs of different blocks read different inputs.
         const uint64_t most = words && swiGlu ? 8 : 4;  // what a SwiGLU costs is shared by more outputs
@@ -48,8 +49,8 @@ BlockTransform::BlockTransform(vk::Device& device, vk::PipelineLibrary& library,
         spec.module = module;
         spec.constants = {lanes_, columns, width_ % 4 == 0 && block_ % 4 == 0,
                           swiGlu ? shaders::kSourceSwiGlu : shaders::kSourceRows};
-        if (subgroup && !words) spec.constants.push_back(scalars);
-        if (words) spec.constants.insert(spec.constants.end(), {rows, wholeSteps});
+        if (words) spec.constants.push_back(rows);
+        if (words || !subgroup) spec.constants.push_back(wholeSteps);
         spec.pushBytes = sizeof(shaders::BlockTransformPush);
         spec.bindings.assign(3, vk::BindingKind::Storage);
         if (variant.required.contains(vk::Capability::Texel)) {
