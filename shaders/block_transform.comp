@@ -44,7 +44,9 @@ layout(constant_id = 5) const bool WHOLE_STEPS = false;  // 32 divides all block
 const uint TILE_N = 8;
 #define MULTIPLY_ADD(a, b, sum) fma(a, b, sum)
 #else
-#ifndef SUBGROUP
+#ifdef SUBGROUP
+const bool WHOLE_STEPS = false;
+#else
 layout(constant_id = 4) const bool WHOLE_STEPS = false;  // 32 divides all blocks
 #endif
 #define MOST_ROWS TILE_M
@@ -124,11 +126,9 @@ vec4 stepQuad(uint m, uint first, uint quad) {
 // Inputs 4 quad .. 4 quad + 3 of the block in row firstRow + m; zero past the block, the last row again past M.
 vec4 activations(uint m, uint quad) {
     const uint row = min(firstRow + m, push.rows - 1);
-#ifndef SUBGROUP
-    // Without a condition, which would make each load wait for the one before.
-    if (WHOLE_STEPS && SOURCE != kSourceSwiGlu) return LOAD4(x, row * push.width + firstInput, quad, blockEnd);
-#endif
-    if (WIDE && 4 * quad >= blockEnd) return vec4(0);
+    // Where it can be, without the condition, which makes each load wait for the one before. (Two ways to the loads would be
+    // more than SwiftShader's compiler can hold.)
+    if (WIDE && !WHOLE_STEPS && 4 * quad >= blockEnd) return vec4(0);
     if (SOURCE == kSourceSwiGlu) {
         const vec4 gate = LOAD4(x, row * 2 * push.width + firstInput, quad, blockEnd);
         const vec4 up = LOAD4(x, row * 2 * push.width + push.width + firstInput, quad, blockEnd);

@@ -1,6 +1,7 @@
 #!/bin/bash
 # What a real GPU makes of vulcat, in one command: is every variant right there, how fast are the kernels beside the
-# device's own copy speed and multiply-adds, and how far is prefill from the best int8 library on the machine.
+# device's own copy speed and multiply-adds, how far is prefill from the best
+# int8 library on the machine, and what does tuning find.
 #
 #   tests/gpu_report.sh [BUILD_FOLDER [DEVICE]]      default: build auto
 #
@@ -94,4 +95,19 @@ PYTHON
 else
   skip "PyTorch with CUDA is not installed here"
 fi
+
+echo; echo "## A model of two layers of 8 B, with transforms: tuned, and where its time goes"
+# Every tile that the tuner measured, beside those that are built in.
+if [ -x "$build/tests/random_baked" ]; then
+  "$build/tests/random_baked" "$work/model" samples/story_model cat 8 4096 14336 2 32 8 128 4096 >/dev/null || failed=1
+  export VULCAT_CACHE=$work/cache
+  "$vulcat" bench "$work/model" --tune --candidates --device "$device" 2>/dev/null || failed=1
+  for VULCAT_CACHE in off "$work/cache"; do
+    echo; [ "$VULCAT_CACHE" = off ] && echo "### Untuned" || echo "### Tuned"
+    "$vulcat" bench "$work/model" -p 512 -n 64 -r 3 --profile --device "$device" 2>/dev/null || failed=1
+  done
+else
+  skip "random_baked is not built (cmake --build $build --target random_baked)"
+fi
+
 exit $failed

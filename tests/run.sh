@@ -13,5 +13,6 @@ build=${VULCAT_BUILD:-$source_folder/build/tests}
 mkdir -p "$(dirname "$build")"
 build_vulcat "$source_folder" "$build"
 say "Testing"
-ctest --test-dir "$build" --output-on-failure "$@"
+# Two at a time: much of a GPU test is one thread that compiles shaders.
+ctest --test-dir "$build" --output-on-failure --parallel 2 "$@"
 [ $# -gt 0 ] || "$source_folder/tests/newest_driver.sh" "$build"

@@ -32,6 +32,7 @@ std::string nameOf(const kernels::LinearTile& tile) {
     name += " x " + std::to_string(tile.rows);
     if (tile.tiles != 0) name += " x " + std::to_string(tile.tiles);
     if (tile.splits != 0) name += " / " + std::to_string(tile.splits);
+    if (tile.form != 0) name += " form " + std::to_string(tile.form);
     return name;
 }
 
@@ -40,7 +41,7 @@ double millisecondsOf(const kernels::LinearTile& tile, uint32_t rows) {
 }
 
 bool same(const kernels::LinearTile& a, const kernels::LinearTile& b) {
-    return a.module == b.module && a.rows == b.rows && a.tiles == b.tiles && a.splits == b.splits;
+    return a.module == b.module && a.rows == b.rows && a.tiles == b.tiles && a.splits == b.splits && a.form == b.form;
 }
 
 /// The tile as it was measured; with no cost where it computed wrongly.
