@@ -96,7 +96,8 @@ for kind in static shared; do
     mkdir -p "$build"
     export PKG_CONFIG_PATH=$lib/pkgconfig
     static=() && [ $kind = static ] && static=(--static)
-    read -ra flags < <(pkg-config "${static[@]}" --cflags --libs vulcat)
+    # shellcheck disable=SC2162  # pkg-config writes the blanks of a path as "\ "
+    read -a flags < <(pkg-config "${static[@]}" --cflags --libs vulcat)
     holds "pkg-config, $kind: C" cc -std=c99 "$example_c" -o "$build/example_c" "${flags[@]}" || finish
     holds "pkg-config, $kind: C++" c++ -std=c++17 "$work/example.cpp" -o "$build/example_cpp" "${flags[@]}" || finish
     LD_LIBRARY_PATH=$lib runs "pkg-config, $kind" "$build"

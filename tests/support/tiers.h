@@ -9,12 +9,11 @@
 
 namespace vulcat::test {
 
-/// BASE, SUBGROUP, SUBGROUP with TEXEL or SCALARS; says which the device cannot run.
+/// BASE, SUBGROUP, SUBGROUP with TEXEL; says which the device cannot run.
 inline std::vector<vk::CapabilitySet> tiers(vk::CapabilitySet device) {
     std::vector<vk::CapabilitySet> sets{{}};
     for (const vk::CapabilitySet set : {vk::CapabilitySet{vk::Capability::Subgroup},
-                                        vk::CapabilitySet{vk::Capability::Subgroup, vk::Capability::Texel},
-                                        vk::CapabilitySet{vk::Capability::Subgroup, vk::Capability::Scalars}}) {
+                                        vk::CapabilitySet{vk::Capability::Subgroup, vk::Capability::Texel}}) {
         if (device.contains(set)) {
             sets.push_back(set);
         } else {
@@ -24,7 +23,7 @@ inline std::vector<vk::CapabilitySet> tiers(vk::CapabilitySet device) {
     return sets;
 }
 
-/// The same and, for kernels that have such variants, SUBGROUP and TEXEL with ADDRESS.
+/// The same and, for kernels that have such variants, all of them with ADDRESS.
 inline std::vector<vk::CapabilitySet> wordTiers(vk::CapabilitySet device) {
     std::vector<vk::CapabilitySet> sets = tiers(device);
     constexpr vk::CapabilitySet kWords{vk::Capability::Subgroup, vk::Capability::Texel, vk::Capability::Address};
