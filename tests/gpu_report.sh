@@ -1,7 +1,7 @@
 #!/bin/bash
 # What a real GPU makes of vulcat, in one command: is every variant right there, how fast are the kernels beside the
-# device's own copy speed and multiply-adds, how far is prefill from the best
-# int8 library on the machine, and what does tuning find.
+# device's own copy speed and multiply-adds, how far is prefill from the best int8 library on the machine, and what does
+# tuning find for a model.
 #
 #   tests/gpu_report.sh [BUILD_FOLDER [DEVICE]]      default: build auto
 #

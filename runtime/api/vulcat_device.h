@@ -10,7 +10,8 @@
  *     host.capabilities = support.capabilities;
  *
  * vulcat needs Vulkan 1.1 and a compute queue, nothing else. All extensions and features are optional; each one left
- * out takes its capability away and costs speed, never a result.
+ * out takes its capability away and costs speed, never a result. A host that enables vulkanMemoryModel for itself enables
+ * vulkanMemoryModelDeviceScope too: Vulkan demands it of shaders whose workgroups meet, as some of vulcat's do.
  */
 #ifndef VULCAT_H
 #error "include vulcat.h"

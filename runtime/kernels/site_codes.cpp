@@ -30,8 +30,14 @@ uint64_t paddedWidth(const SiteCodesShape& shape) {
     return roundUp(shape.width, 4);
 }
 
-
 }  // namespace
+
+void SiteCodesShape::requireWhole() const {
+    if (width != 0 && std::has_single_bit(mixOrder) && mixCore != 0 && mixStride != 0 &&
+        width % (uint64_t{mixCore} * mixStride * mixOrder) == 0)
+        return;
+    throw Error(Result::InvalidArgument, "the mix of a site does not divide its width of " + std::to_string(width));
+}
 
 uint64_t SiteCodesShape::sourceWidth() const {
     return uint64_t{width} * (source == SiteSource::SwiGlu ? 2 : 1);
@@ -51,11 +57,7 @@ SiteCodes::SiteCodes(vk::Device& device, vk::PipelineLibrary& library, const vk:
                      const SiteCodesShape& shape)
     : device_(device), shape_(shape) {
     shape_.block = std::min(shape.block, shape.width);
-    if (shape.width == 0 || !std::has_single_bit(shape.mixOrder) || shape.mixCore == 0 || shape.mixStride == 0 ||
-        shape.width % (uint64_t{shape.mixCore} * shape.mixStride * shape.mixOrder) != 0) {
-        throw Error(Result::InvalidArgument,
-                    "the mix of a site does not divide its width of " + std::to_string(shape.width));
-    }
+    shape.requireWhole();
     const vk::CapabilitySet usable = laneCapabilities(device, rowCapabilities(allowed, shape_.width | shape_.block));
     // Without blocks what the others need of the width holds too.
     const WeightOrder order =

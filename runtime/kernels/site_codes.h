@@ -31,6 +31,8 @@ struct SiteCodesShape {
     uint32_t mixOrder = 1;   ///< order of the Hadamard mix, a power of two; 1: none
     ActivationFormat format;
 
+    /// Throws Error(InvalidArgument) when the mix does not divide the width.
+    void requireWhole() const;
     uint64_t sourceWidth() const;  ///< floats of a row of x
     uint64_t floatCount() const;   ///< of SiteCodes::layOut()
 };

@@ -11,7 +11,6 @@
 #include "base/checked.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <string>
 
@@ -39,11 +38,7 @@ bool SiteTiles::fits(const vk::Device& device, const vk::CapabilitySet& allowed,
 
 SiteTiles::SiteTiles(vk::Device& device, vk::PipelineLibrary& library, const SiteCodesShape& shape)
     : device_(device), shape_(shape) {
-    if (!std::has_single_bit(shape.mixOrder) ||
-        shape.width % (uint64_t{shape.mixCore} * shape.mixStride * shape.mixOrder) != 0) {
-        throw Error(Result::InvalidArgument,
-                    "the mix of a site does not divide its width of " + std::to_string(shape.width));
-    }
+    shape.requireWhole();
     const uint32_t blocks = shape.width / shape.block;
     const uint32_t share = std::min(blocks, kShare);
     teams_ = static_cast<uint32_t>(divideUp(blocks, share));

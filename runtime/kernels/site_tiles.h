@@ -14,9 +14,9 @@ class SiteTiles {
         vk::BufferView floats;  ///< SiteCodes::layOut()
         vk::BufferView blocks;  ///< BlockTransform::layOut()
         const QuantisedRows& out;
-        uint32_t rows = 0;         ///< 1 <= rows <= out.rows()
-        vk::BufferView scratch;    ///< [rows][K] float32, overlaps nothing else
-        vk::BufferView arrivals;   ///< arrivalBytes(), zero before the first use and after each
+        uint32_t rows = 0;        ///< 1 <= rows <= out.rows()
+        vk::BufferView scratch;   ///< [rows][K] float32, overlaps nothing else
+        vk::BufferView arrivals;  ///< arrivalBytes(), zero before the first use and after each
     };
 
     /// Whether there is such a kernel for the device and the shape.

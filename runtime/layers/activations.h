@@ -12,14 +12,14 @@ namespace vulcat::layers {
 
 /// For `rows` rows at most; d hidden size, H and Hk heads of D, F intermediate size.
 struct Activations {
-    vk::BufferView hidden;   ///< [rows, d], the residual stream
-    vk::BufferView normed;   ///< [rows, d]
-    vk::BufferView qkv;      ///< [rows, (H + 2 Hk) D]
-    vk::BufferView mixed;    ///< [rows, H D], what attention gives
-    vk::BufferView gateUp;   ///< [rows, 2 F]
-    vk::BufferView product;  ///< [rows, F]
-    vk::BufferView first;    ///< [rows, widest site]
-    vk::BufferView second;   ///< [rows, widest site]
+    vk::BufferView hidden;    ///< [rows, d], the residual stream
+    vk::BufferView normed;    ///< [rows, d]
+    vk::BufferView qkv;       ///< [rows, (H + 2 Hk) D]
+    vk::BufferView mixed;     ///< [rows, H D], what attention gives
+    vk::BufferView gateUp;    ///< [rows, 2 F]
+    vk::BufferView product;   ///< [rows, F]
+    vk::BufferView first;     ///< [rows, widest site]
+    vk::BufferView second;    ///< [rows, widest site]
     vk::BufferView arrivals;  ///< see SiteScratch
     /// By format::SiteKind; null where the site's activations stay floats in every layer.
     std::array<const kernels::QuantisedRows*, 4> codes{};
