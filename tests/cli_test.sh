@@ -185,6 +185,7 @@ holds "each kernel has copies and a peak beside it" awk '
     /^w[0-9]/ { ++rows; if (!/,[0-9]+[.][0-9],[0-9]+[.][0-9],[0-9]+[.][0-9]$/) exit bad = 1 }
     END { exit bad || !head || rows != 6 }' "$work/out"
 expect 2 'MODEL_DIR' "$vulcat" bench --tune
+expect 2 'needs --tune' "$vulcat" bench --candidates "$model"
 expect 0 'kept in' "$vulcat" bench --tune --candidates "$model" --format csv
 holds "bench --tune knows the linears of a float model" grep -q 'float_' "$work/out"
 holds "bench --tune --candidates prints what was measured, lost or won" sh -c "grep -qE ',[0-9.]+,[0-9.]+,\$' '$work/out' &&

@@ -172,6 +172,11 @@ int benchCalibration(const BenchArguments& a) {
     return kExitOk;
 }
 
+int bench(const BenchArguments& a) {
+    if (a.candidates && !a.tune) throw Error(Result::InvalidArgument, "--candidates needs --tune: it prints what tuning measured");
+    return a.tune ? tune(a) : a.calibrate ? benchCalibration(a) : a.kernels ? benchKernelList(a) : benchModel(a);
+}
+
 }  // namespace
 
 void addBenchCommand(CommandLine& line) {
@@ -200,7 +205,7 @@ void addBenchCommand(CommandLine& line) {
     command.flag("--calibrate", a->calibrate, "Measure calibration's heavy steps on the CPU instead of a model");
     command.option("--width", a->width, "With --calibrate: inputs and outputs of the layer").range(128, 16384);
     command.option("-t,--threads", a->threads, "With --calibrate: CPU threads; 0: one a core").range(0, 1024);
-    command.action([a] { return a->tune ? tune(*a) : a->calibrate ? benchCalibration(*a) : a->kernels ? benchKernelList(*a) : benchModel(*a); });
+    command.action([a] { return bench(*a); });
 }
 
 }  // namespace vulcat::cli
