@@ -14,9 +14,10 @@ endforeach()
 
 foreach(bits 4 8)
   vulcat_shader(integer_linear_w${bits}_texel FILE integer_linear.comp DEFINES WEIGHT_BITS=${bits} TILE_N=4 SUBGROUP TEXEL REQUIRES SUBGROUP TEXEL)
-  vulcat_shader(integer_linear_w${bits}_dot FILE integer_linear_dot.comp DEFINES WEIGHT_BITS=${bits} REQUIRES DOT)
 endforeach()
 
+# Only GPUs run these as a rule, whose compilers fold constants as well as text.
+vulcat_shader(integer_linear_dot FILE integer_linear_dot.comp REQUIRES DOT)
 vulcat_shader(integer_linear_dot_scalars FILE integer_linear_dot.comp DEFINES SCALARS REQUIRES DOT SUBGROUP SCALARS)
 
 # On a driver without vector shifts a tile of 4 rows is no faster than four of one.
@@ -28,7 +29,5 @@ endforeach()
 vulcat_shader(integer_linear_w4_address FILE integer_linear_address.comp REQUIRES SUBGROUP ADDRESS)
 
 if(VULCAT_GLSL_KHR_COOPMAT)
-  foreach(bits 4 8)
-    vulcat_shader(integer_linear_w${bits}_coopmat FILE integer_linear_coopmat.comp DEFINES WEIGHT_BITS=${bits} REQUIRES SUBGROUP I8 COOPMAT)
-  endforeach()
+  vulcat_shader(integer_linear_coopmat FILE integer_linear_coopmat.comp REQUIRES SUBGROUP I8 COOPMAT)
 endif()

@@ -4,13 +4,17 @@
 // Mapping   a workgroup computes TILE_ROWS rows of x by TILE_COLUMNS outputs, WAVES_M x WAVES_N subgroups of FRAGS_M x FRAGS_N
 //           matrices. Workgroup x walks the columns, y the rows.
 // K         steps of STEP blocks of 32 inputs go through shared memory, activations as they are and weights as bytes in the
-//           order of K, in two buffers: while one is multiplied, the loads of the next step are under way, and a step takes
-//           one barrier. A row ends in 16 unused bytes, which spreads the rows over the banks. Blocks past K have weight 0.
+//           order of K, in two buffers: while one is multiplied, the loads of the next DEPTH steps are under way, and a step
+//           takes one barrier. K is whole rounds of DEPTH steps. A row ends in 16 unused bytes, which spreads the rows over
+//           the banks.
+// AHEAD     a subgroup asks for the matrices of its next products before it starts on those it has. On an H100 that was worth
+//           a quarter with 64 x 64 sums a subgroup, of which a core has room for eight, and a loss of a fifth with smaller
+//           ones; the same holds for addresses that are kept from step to step instead of computed anew.
 // Groups    hold whole steps. Their sums become floats in the registers of the matrices; scales and code sums of the columns
 //           and zero points of the rows are matrices too, whose rows, or columns, lie on one another (a stride of 0).
 // Sums      4-bit weights enter as 16 q, whose sums are exact for K < 132,000, and are shifted back.
-// Results   are finished as matrices and stored as such where the whole tile lies in y and its rows are aligned; else they go
-//           through shared memory, row by row of matrices, to invocations that store what is there.
+// Results   go through shared memory, as rows: stored from the registers of the matrices they would reach memory in pieces of
+//           32 bytes, which took an H100 as long as a quarter of the products. On the way a lane finishes four columns.
 // Sizes     the matrix shape, the subgroup size and all of the above are specialisation constants: the shapes of every vendor
 //           are this one module. 32 is a multiple of SHAPE_K.
 #version 450
@@ -35,6 +39,8 @@ layout(constant_id = 8) const uint FRAGS_N = 2;
 layout(constant_id = 9) const uint STEP = 1;             // blocks
 layout(constant_id = 10) const bool ONE_GROUP = false;   // of all of K
 layout(constant_id = 11) const uint DEPTH = 1;           // steps whose loads are under way
+layout(constant_id = 12) const uint WEIGHT_BITS = 4;
+layout(constant_id = 13) const bool AHEAD = false;       // DEPTH or the matrices of a step along K are even
 const uint THREADS = gl_WorkGroupSize.x;
 const uint WAVE_ROWS = FRAGS_M * SHAPE_M;
 const uint WAVE_COLUMNS = FRAGS_N * SHAPE_N;
@@ -43,23 +49,27 @@ const uint TILE_COLUMNS = WAVES_N * WAVE_COLUMNS;
 const uint UNITS_OF_BLOCK = WEIGHT_BITS / 4;
 const int SUM_SHIFT = WEIGHT_BITS == 4 ? 4 : 0;
 
-// Shared memory is an array of pairs of words: 8 inputs, the least SHAPE_K.
-const uint ROW_PAIRS = 4 * STEP + 2;
-const uint BUFFER_PAIRS = (TILE_ROWS + TILE_COLUMNS) * ROW_PAIRS;
-const uint RESULT_PAIRS = SHAPE_M * WAVE_COLUMNS / 2;    // of a subgroup
-const uint ALL_RESULT_PAIRS = WAVES_M * WAVES_N * RESULT_PAIRS;
+// Shared memory is an array of four words: 16 inputs, or 8 and nothing where matrices take so few.
+const uint CHUNK = SHAPE_K < 16 ? 8 : 16;
+const uint ROW_QUADS = 32 * STEP / CHUNK + 1;
+const uint BUFFER_QUADS = (TILE_ROWS + TILE_COLUMNS) * ROW_QUADS;
+const uint RESULT_PITCH = WAVE_COLUMNS / 4 + 2;  // rows in other banks
+const uint RESULT_QUADS = SHAPE_M * RESULT_PITCH;    // of a subgroup
+const uint ALL_RESULT_QUADS = WAVES_M * WAVES_N * RESULT_QUADS;
+const uint GROUPS_HELD = ONE_GROUP ? 1 : 2;
 
 layout(push_constant) uniform Push { IntegerLinearPush push; };
 layout(set = 0, binding = 0, std430) restrict readonly buffer Activations { uvec4 activations[]; };
 layout(set = 0, binding = 1, std430) restrict readonly buffer Codes { uvec4 codes[]; };
 layout(set = 0, binding = 2, std430) restrict readonly buffer Parameters { uvec4 parameters[]; };
-layout(set = 0, binding = 3, std430) restrict buffer Y { float y[]; };
+layout(set = 0, binding = 3, std430) buffer Y { float y[]; };
+layout(set = 0, binding = 3, std430) buffer QuadsOfY { vec4 quadsOfY[]; };
 
-shared uvec2 pairs[2 * BUFFER_PAIRS > ALL_RESULT_PAIRS ? 2 * BUFFER_PAIRS : ALL_RESULT_PAIRS];
+shared uvec4 quads[2 * BUFFER_QUADS > ALL_RESULT_QUADS ? 2 * BUFFER_QUADS : ALL_RESULT_QUADS];
 shared float rowScales[TILE_ROWS];
 shared int rowZeros[TILE_ROWS];
-shared float columnScales[2 * TILE_COLUMNS];  // of a group, and of the next
-shared int columnSums[2 * TILE_COLUMNS];
+shared float columnScales[GROUPS_HELD * TILE_COLUMNS];  // of a group, and of the next
+shared int columnSums[GROUPS_HELD * TILE_COLUMNS];
 shared float columnBiases[TILE_COLUMNS];
 
 const uint ACTIVATION_LOADS = (2 * STEP * TILE_ROWS + THREADS - 1) / THREADS;  // of an invocation
@@ -83,49 +93,72 @@ uvec2 parameterOf(uint column, uint group) {
     return tile % 2 == 0 ? both.xy : both.zw;
 }
 
+// Row of the tile and word of the step that load `at` of the tile's activations brings. Neighbours take the words of a row,
+// and invocations that store at once take rows that lie in other banks.
+uint rowOfLoad(uint at) {
+    const uint words = 2 * STEP, turn = at / words % 8 * words;
+    return at / words / 8 * 8 + turn % 8 + turn / 8;
+}
+uint wordOfLoad(uint at) { return at % (2 * STEP); }
+
+uint activationAt[ACTIVATION_LOADS];
+uint weightAt[WEIGHT_LOADS];
+
+uint activationOf(uint i) {
+    const uint at = i * THREADS + gl_LocalInvocationID.x;
+    return rowWord(min(rowOfLoad(at), TILE_ROWS - 1)) + 1 + wordOfLoad(at);
+}
+uint weightOf(uint i) {
+    const uint at = i * THREADS + gl_LocalInvocationID.x, column = gl_WorkGroupID.x * TILE_COLUMNS + at % TILE_COLUMNS;
+    const uint unit = min(at / TILE_COLUMNS, STEP * UNITS_OF_BLOCK - 1);
+    return (tileOf(column) * push.blocks * UNITS_OF_BLOCK + unit) * LANES + column % LANES;
+}
+
+void findLoads() {
+    [[unroll]] for (uint i = 0; i < ACTIVATION_LOADS; ++i) activationAt[i] = activationOf(i);
+    [[unroll]] for (uint i = 0; i < WEIGHT_LOADS; ++i) weightAt[i] = weightOf(i);
+}
+
+// Past the end the last step once more, which is not multiplied.
 void loadStep(uint slot, uint block) {
-    [[unroll]] for (uint i = 0; i < ACTIVATION_LOADS; ++i) {
-        const uint at = i * THREADS + gl_LocalInvocationID.x, row = at / (2 * STEP);
-        const uint word = min(2 * block + at % (2 * STEP), 2 * push.blocks - 1);
-        if (row < TILE_ROWS) nextActivations[slot * ACTIVATION_LOADS + i] = activations[rowWord(row) + 1 + word];
-    }
-    [[unroll]] for (uint i = 0; i < WEIGHT_LOADS; ++i) {
-        const uint at = i * THREADS + gl_LocalInvocationID.x;
-        const uint column = gl_WorkGroupID.x * TILE_COLUMNS + at % TILE_COLUMNS;
-        const uint unit = block * UNITS_OF_BLOCK + at / TILE_COLUMNS, units = push.blocks * UNITS_OF_BLOCK;
-        if (at >= UNITS_OF_BLOCK * STEP * TILE_COLUMNS) continue;
-        const uvec4 words = codes[(tileOf(column) * units + min(unit, units - 1)) * LANES + column % LANES];
-        nextWeights[slot * WEIGHT_LOADS + i] = unit < units ? words : uvec4(WEIGHT_BITS == 4 ? 0x88888888u : 0u);
-    }
+    const uint from = min(block, push.blocks - STEP);
+    [[unroll]] for (uint i = 0; i < ACTIVATION_LOADS; ++i)
+        nextActivations[slot * ACTIVATION_LOADS + i] = activations[(AHEAD ? activationAt[i] : activationOf(i)) + 2 * from];
+    [[unroll]] for (uint i = 0; i < WEIGHT_LOADS; ++i)
+        nextWeights[slot * WEIGHT_LOADS + i] = codes[(AHEAD ? weightAt[i] : weightOf(i)) + from * UNITS_OF_BLOCK * LANES];
 }
 
 // Unsigned nibbles q + 8 in the high halves of bytes to int8 16 q.
 uint signedBytes(uint nibbles) { return (nibbles & 0xF0F0F0F0u) ^ 0x80808080u; }
 
+void putQuad(uint row, uint word, uvec4 words) {
+    if (CHUNK == 16) {
+        quads[row * ROW_QUADS + word] = words;
+    } else {
+        quads[row * ROW_QUADS + 2 * word] = uvec4(words.xy, 0, 0);
+        quads[row * ROW_QUADS + 2 * word + 1] = uvec4(words.zw, 0, 0);
+    }
+}
+
 void storeStep(uint slot, uint side) {
+    const uint first = side * (TILE_ROWS + TILE_COLUMNS);
     [[unroll]] for (uint i = 0; i < ACTIVATION_LOADS; ++i) {
-        const uint at = i * THREADS + gl_LocalInvocationID.x, row = at / (2 * STEP);
-        if (row >= TILE_ROWS) continue;
-        const uint pair = side * BUFFER_PAIRS + row * ROW_PAIRS + at % (2 * STEP) * 2;
-        const uvec4 words = nextActivations[slot * ACTIVATION_LOADS + i];
-        pairs[pair] = words.xy;
-        pairs[pair + 1] = words.zw;
+        const uint at = i * THREADS + gl_LocalInvocationID.x;
+        if (at >= 2 * STEP * TILE_ROWS) continue;
+        putQuad(first + rowOfLoad(at), wordOfLoad(at), nextActivations[slot * ACTIVATION_LOADS + i]);
     }
     [[unroll]] for (uint i = 0; i < WEIGHT_LOADS; ++i) {
         const uint at = i * THREADS + gl_LocalInvocationID.x;
         if (at >= UNITS_OF_BLOCK * STEP * TILE_COLUMNS) continue;
-        const uint row = TILE_ROWS + at % TILE_COLUMNS;
-        const uint pair = side * BUFFER_PAIRS + row * ROW_PAIRS + at / TILE_COLUMNS * (4 / UNITS_OF_BLOCK);
+        const uint row = first + TILE_ROWS + at % TILE_COLUMNS, word = at / TILE_COLUMNS;
         const uvec4 words = nextWeights[slot * WEIGHT_LOADS + i];
-#if WEIGHT_BITS == 4
-        [[unroll]] for (uint j = 0; j < 4; ++j) {
-            const uint word = (words[j] << 16) | (words[j] >> 16);  // see kernels/linear_weights.h
-            pairs[pair + j] = uvec2(signedBytes(word << 4), signedBytes(word));
+        if (WEIGHT_BITS == 4) {
+            const uvec4 turned = (words << 16) | (words >> 16);  // see kernels/linear_weights.h
+            putQuad(row, 2 * word, uvec4(signedBytes(turned.x << 4), signedBytes(turned.x), signedBytes(turned.y << 4), signedBytes(turned.y)));
+            putQuad(row, 2 * word + 1, uvec4(signedBytes(turned.z << 4), signedBytes(turned.z), signedBytes(turned.w << 4), signedBytes(turned.w)));
+        } else {
+            putQuad(row, word, words);
         }
-#else
-        pairs[pair] = words.xy;
-        pairs[pair + 1] = words.zw;
-#endif
     }
 }
 
@@ -139,8 +172,8 @@ void storeColumns(uint group) {
     [[unroll]] for (uint i = 0; i < COLUMN_LOADS; ++i) {
         const uint column = i * THREADS + gl_LocalInvocationID.x;
         if (column >= TILE_COLUMNS) continue;
-        columnScales[group % 2 * TILE_COLUMNS + column] = uintBitsToFloat(nextColumns[i].x);
-        columnSums[group % 2 * TILE_COLUMNS + column] = int(nextColumns[i].y);
+        columnScales[group % GROUPS_HELD * TILE_COLUMNS + column] = uintBitsToFloat(nextColumns[i].x);
+        columnSums[group % GROUPS_HELD * TILE_COLUMNS + column] = int(nextColumns[i].y);
     }
 }
 
@@ -148,113 +181,147 @@ void storeColumns(uint group) {
 uint waveRow() { return gl_SubgroupID / WAVES_N * WAVE_ROWS; }
 uint waveColumn() { return gl_SubgroupID % WAVES_N * WAVE_COLUMNS; }
 
-coopmat<int, gl_ScopeSubgroup, SHAPE_M, SHAPE_N, gl_MatrixUseAccumulator> sums[FRAGS_M * FRAGS_N];
-coopmat<float, gl_ScopeSubgroup, SHAPE_M, SHAPE_N, gl_MatrixUseAccumulator> results[FRAGS_M * FRAGS_N];
+#define A_MATRIX coopmat<int8_t, gl_ScopeSubgroup, SHAPE_M, SHAPE_K, gl_MatrixUseA>
+#define B_MATRIX coopmat<int8_t, gl_ScopeSubgroup, SHAPE_K, SHAPE_N, gl_MatrixUseB>
+#define SUM_MATRIX coopmat<int, gl_ScopeSubgroup, SHAPE_M, SHAPE_N, gl_MatrixUseAccumulator>
+#define RESULT_MATRIX coopmat<float, gl_ScopeSubgroup, SHAPE_M, SHAPE_N, gl_MatrixUseAccumulator>
+SUM_MATRIX sums[FRAGS_M * FRAGS_N];
+RESULT_MATRIX results[FRAGS_M * FRAGS_N];
 
 void clearSums() {
-    [[unroll]] for (uint i = 0; i < FRAGS_M * FRAGS_N; ++i)
-        sums[i] = coopmat<int, gl_ScopeSubgroup, SHAPE_M, SHAPE_N, gl_MatrixUseAccumulator>(0);
+    [[unroll]] for (uint i = 0; i < FRAGS_M * FRAGS_N; ++i) sums[i] = SUM_MATRIX(0);
+}
+
+// Matrices along K in a step; SETS of those of the products: with AHEAD the next ones beside those in use.
+const uint MATRICES_K = 32 * STEP / SHAPE_K;
+const uint SETS = AHEAD ? 2 : 1;
+A_MATRIX x[SETS * FRAGS_M];
+B_MATRIX w[SETS * FRAGS_N];
+
+void loadActivations(uint set, uint side, uint k) {
+    const uint first = side * BUFFER_QUADS + waveRow() * ROW_QUADS + k * SHAPE_K / CHUNK;
+    [[unroll]] for (uint m = 0; m < FRAGS_M; ++m)
+        coopMatLoad(x[set * FRAGS_M + m], quads, first + m * SHAPE_M * ROW_QUADS, ROW_QUADS, gl_CooperativeMatrixLayoutRowMajor);
+}
+
+void loadWeights(uint set, uint side, uint k, uint n) {
+    const uint first = side * BUFFER_QUADS + (TILE_ROWS + waveColumn()) * ROW_QUADS + k * SHAPE_K / CHUNK;
+    coopMatLoad(w[set * FRAGS_N + n], quads, first + n * SHAPE_N * ROW_QUADS, ROW_QUADS, gl_CooperativeMatrixLayoutColumnMajor);
+}
+
+void multiply(uint set, uint n) {
+    [[unroll]] for (uint m = 0; m < FRAGS_M; ++m)
+        sums[m * FRAGS_N + n] = coopMatMulAdd(x[set * FRAGS_M + m], w[set * FRAGS_N + n], sums[m * FRAGS_N + n]);
 }
 
 void multiplyStep(uint side) {
-    const uint rows = side * BUFFER_PAIRS + waveRow() * ROW_PAIRS;
-    const uint columns = side * BUFFER_PAIRS + (TILE_ROWS + waveColumn()) * ROW_PAIRS;
-    [[unroll]] for (uint k = 0; k < 4 * STEP; k += SHAPE_K / 8) {
-        coopmat<int8_t, gl_ScopeSubgroup, SHAPE_M, SHAPE_K, gl_MatrixUseA> x[FRAGS_M];
-        [[unroll]] for (uint m = 0; m < FRAGS_M; ++m)
-            coopMatLoad(x[m], pairs, rows + m * SHAPE_M * ROW_PAIRS + k, ROW_PAIRS, gl_CooperativeMatrixLayoutRowMajor);
+    [[unroll]] for (uint k = 0; k < MATRICES_K; ++k) {
+        loadActivations(0, side, k);
         [[unroll]] for (uint n = 0; n < FRAGS_N; ++n) {
-            coopmat<int8_t, gl_ScopeSubgroup, SHAPE_K, SHAPE_N, gl_MatrixUseB> w;
-            coopMatLoad(w, pairs, columns + n * SHAPE_N * ROW_PAIRS + k, ROW_PAIRS, gl_CooperativeMatrixLayoutColumnMajor);
-            [[unroll]] for (uint m = 0; m < FRAGS_M; ++m)
-                sums[m * FRAGS_N + n] = coopMatMulAdd(x[m], w, sums[m * FRAGS_N + n]);
+            loadWeights(0, side, k, n);
+            multiply(0, n);
         }
+    }
+}
+
+void loadSet(uint set, uint side, uint k) {
+    loadActivations(set, side, k);
+    [[unroll]] for (uint n = 0; n < FRAGS_N; ++n) loadWeights(set, side, k, n);
+}
+
+// The products of step i of a round from sets in turn; the next step's words go to the other side in time for its first set.
+void multiplyStepAhead(uint i, uint side, uint slot) {
+    [[unroll]] for (uint k = 0; k < MATRICES_K; ++k) {
+        const uint set = (i * MATRICES_K + k) % 2;
+        const bool last = k + 1 == MATRICES_K;
+        if (last) {
+            storeStep(slot, side ^ 1);
+            barrier();
+        }
+        loadSet(set ^ 1, last ? side ^ 1 : side, last ? 0 : k + 1);
+        [[unroll]] for (uint n = 0; n < FRAGS_N; ++n) multiply(set, n);
     }
 }
 
 // results += float(sums - zero point * code sum) * scale, and sums = 0.
 void finishGroup(uint group) {
     [[unroll]] for (uint n = 0; n < FRAGS_N; ++n) {
-        const uint column = group % 2 * TILE_COLUMNS + waveColumn() + n * SHAPE_N;
-        coopmat<int, gl_ScopeSubgroup, SHAPE_M, SHAPE_N, gl_MatrixUseAccumulator> codeSums;
-        coopmat<float, gl_ScopeSubgroup, SHAPE_M, SHAPE_N, gl_MatrixUseAccumulator> scales;
+        const uint column = group % GROUPS_HELD * TILE_COLUMNS + waveColumn() + n * SHAPE_N;
+        SUM_MATRIX codeSums;
+        RESULT_MATRIX scales;
         coopMatLoad(codeSums, columnSums, column, 0, gl_CooperativeMatrixLayoutRowMajor);
         coopMatLoad(scales, columnScales, column, 0, gl_CooperativeMatrixLayoutRowMajor);
         [[unroll]] for (uint m = 0; m < FRAGS_M; ++m) {
             const uint i = m * FRAGS_N + n;
-            coopmat<int, gl_ScopeSubgroup, SHAPE_M, SHAPE_N, gl_MatrixUseAccumulator> zeros;
+            SUM_MATRIX zeros;
             coopMatLoad(zeros, rowZeros, waveRow() + m * SHAPE_M, 0, gl_CooperativeMatrixLayoutColumnMajor);
             if (SUM_SHIFT > 0) {
                 [[unroll]] for (int j = 0; j < sums[i].length(); ++j) sums[i][j] = sums[i][j] >> SUM_SHIFT;
             }
-            precise coopmat<float, gl_ScopeSubgroup, SHAPE_M, SHAPE_N, gl_MatrixUseAccumulator> term =
-                coopmat<float, gl_ScopeSubgroup, SHAPE_M, SHAPE_N, gl_MatrixUseAccumulator>(sums[i] - zeros * codeSums) * scales;
-            precise coopmat<float, gl_ScopeSubgroup, SHAPE_M, SHAPE_N, gl_MatrixUseAccumulator> result = results[i] + term;
+            precise RESULT_MATRIX term = RESULT_MATRIX(sums[i] - zeros * codeSums) * scales;
+            precise RESULT_MATRIX result = results[i] + term;
             results[i] = result;
         }
     }
     clearSums();
 }
 
-// Times s_x, plus bias.
-void finishRows() {
-    [[unroll]] for (uint n = 0; n < FRAGS_N; ++n) {
-        coopmat<float, gl_ScopeSubgroup, SHAPE_M, SHAPE_N, gl_MatrixUseAccumulator> biases;
-        coopMatLoad(biases, columnBiases, waveColumn() + n * SHAPE_N, 0, gl_CooperativeMatrixLayoutRowMajor);
-        [[unroll]] for (uint m = 0; m < FRAGS_M; ++m) {
-            const uint i = m * FRAGS_N + n;
-            coopmat<float, gl_ScopeSubgroup, SHAPE_M, SHAPE_N, gl_MatrixUseAccumulator> scales;
-            coopMatLoad(scales, rowScales, waveRow() + m * SHAPE_M, 0, gl_CooperativeMatrixLayoutColumnMajor);
-            precise coopmat<float, gl_ScopeSubgroup, SHAPE_M, SHAPE_N, gl_MatrixUseAccumulator> value = results[i] * scales;
-            precise coopmat<float, gl_ScopeSubgroup, SHAPE_M, SHAPE_N, gl_MatrixUseAccumulator> result = value + biases;
-            results[i] = result;
-        }
+// Four columns of results of one row.
+vec4 finished(uvec4 raw, uint row, uint column) {
+    precise vec4 value;
+    if (ONE_GROUP) {
+        const ivec4 codeSums = ivec4(columnSums[column], columnSums[column + 1], columnSums[column + 2], columnSums[column + 3]);
+        const vec4 scales = vec4(columnScales[column], columnScales[column + 1], columnScales[column + 2], columnScales[column + 3]);
+        precise vec4 term = vec4((ivec4(raw) >> SUM_SHIFT) - rowZeros[row] * codeSums) * scales;
+        value = vec4(0) + term;
+    } else {
+        value = uintBitsToFloat(raw);
     }
+    value = value * rowScales[row];
+    value = value + vec4(columnBiases[column], columnBiases[column + 1], columnBiases[column + 2], columnBiases[column + 3]);
+    return value;
 }
 
-// Loops over elements wait for memory once a round, as y might be what they read: nothing there goes through them.
-void storeWhole(uint firstRow, uint firstColumn) {
-    [[unroll]] for (uint i = 0; i < FRAGS_M * FRAGS_N; ++i) {
-        const uint at = (firstRow + i / FRAGS_N * SHAPE_M) * push.outputs + firstColumn + i % FRAGS_N * SHAPE_N;
-        precise coopmat<float, gl_ScopeSubgroup, SHAPE_M, SHAPE_N, gl_MatrixUseAccumulator> value = results[i];
-        if (push.accumulate != 0) {
-            coopmat<float, gl_ScopeSubgroup, SHAPE_M, SHAPE_N, gl_MatrixUseAccumulator> old;
-            coopMatLoad(old, y, at, push.outputs, gl_CooperativeMatrixLayoutRowMajor);
-            value = value + old;
-        }
-        coopMatStore(value, y, at, push.outputs, gl_CooperativeMatrixLayoutRowMajor);
+void store(uint row, uint column, vec4 value_) {
+    precise vec4 value = value_;
+    const uint at = row * push.outputs + column, end = push.firstOutput + push.panelRows;
+    if (row >= push.rows || column >= end) return;
+    if (push.alignedRows != 0 && column + 4 <= end) {
+        if (push.accumulate != 0) value = value + quadsOfY[at / 4];
+        quadsOfY[at / 4] = value;
+        return;
     }
-}
-
-void storeParts(uint firstRow, uint firstColumn, uint lastColumn) {
-    const uint first = gl_SubgroupID * RESULT_PAIRS;
-    [[unroll]] for (uint m = 0; m < FRAGS_M; ++m) {
-        barrier();
-        [[unroll]] for (uint n = 0; n < FRAGS_N; ++n)
-            coopMatStore(results[m * FRAGS_N + n], pairs, first + n * SHAPE_N / 2, WAVE_COLUMNS / 2, gl_CooperativeMatrixLayoutRowMajor);
-        barrier();
-        for (uint at = gl_SubgroupInvocationID; at < SHAPE_M * WAVE_COLUMNS; at += gl_SubgroupSize) {
-            const uint row = firstRow + m * SHAPE_M + at / WAVE_COLUMNS, column = firstColumn + at % WAVE_COLUMNS;
-            if (row >= push.rows || column >= lastColumn) continue;
-            precise float value = uintBitsToFloat(pairs[first + at / 2][at % 2]);
-            const uint index = row * push.outputs + column;
-            if (push.accumulate != 0) value = value + y[index];
-            y[index] = value;
-        }
+    [[unroll]] for (uint e = 0; e < 4; ++e) {
+        if (column + e >= end) break;
+        precise float one = value[e];
+        if (push.accumulate != 0) one = one + y[at + e];
+        y[at + e] = one;
     }
 }
 
 void storeResults() {
-    const uint tileRow = push.firstRow + gl_WorkGroupID.y * TILE_ROWS, tileColumn = gl_WorkGroupID.x * TILE_COLUMNS;
-    const uint firstRow = tileRow + waveRow(), firstColumn = push.firstOutput + tileColumn + waveColumn();
-    if (push.alignedRows != 0 && tileRow + TILE_ROWS <= push.rows && tileColumn + TILE_COLUMNS <= push.panelRows) {
-        storeWhole(firstRow, firstColumn);
-    } else {
-        storeParts(firstRow, firstColumn, push.firstOutput + push.panelRows);
+    const uint first = gl_SubgroupID * RESULT_QUADS;
+    const uint tileRow = push.firstRow + gl_WorkGroupID.y * TILE_ROWS, tileColumn = push.firstOutput + gl_WorkGroupID.x * TILE_COLUMNS;
+    const uint rowQuads = WAVE_COLUMNS / 4;
+    [[unroll]] for (uint m = 0; m < FRAGS_M; ++m) {
+        if (m > 0) subgroupBarrier();
+        [[unroll]] for (uint n = 0; n < FRAGS_N; ++n) {
+            const uint at = first + n * SHAPE_N / 4;
+            if (ONE_GROUP) coopMatStore(sums[m * FRAGS_N + n], quads, at, RESULT_PITCH, gl_CooperativeMatrixLayoutRowMajor);
+            else coopMatStore(results[m * FRAGS_N + n], quads, at, RESULT_PITCH, gl_CooperativeMatrixLayoutRowMajor);
+        }
+        subgroupBarrier();
+        [[unroll]] for (uint i = 0; i < (SHAPE_M * rowQuads + LANES - 1) / LANES; ++i) {
+            const uint at = i * LANES + gl_SubgroupInvocationID;
+            if (at >= SHAPE_M * rowQuads) break;
+            const uint row = waveRow() + m * SHAPE_M + at / rowQuads, column = waveColumn() + at % rowQuads * 4;
+            store(tileRow + row, tileColumn + column, finished(quads[first + at / rowQuads * RESULT_PITCH + at % rowQuads], row, column));
+        }
     }
 }
 
 void main() {
+    if (AHEAD) findLoads();
     [[unroll]] for (uint i = 0; i < DEPTH; ++i) loadStep(i, i * STEP);
     loadColumns(0);
     [[unroll]] for (uint i = 0; i < COLUMN_LOADS; ++i) {
@@ -267,31 +334,36 @@ void main() {
         rowScales[row] = uintBitsToFloat(header.x);
         rowZeros[row] = int(header.y);
     }
-    [[unroll]] for (uint i = 0; i < FRAGS_M * FRAGS_N; ++i)
-        results[i] = coopmat<float, gl_ScopeSubgroup, SHAPE_M, SHAPE_N, gl_MatrixUseAccumulator>(0.0);
+    if (!ONE_GROUP) {
+        [[unroll]] for (uint i = 0; i < FRAGS_M * FRAGS_N; ++i) results[i] = RESULT_MATRIX(0.0);
+    }
     clearSums();
     storeColumns(0);
     storeStep(0, 0);
     loadStep(0, DEPTH * STEP);
     barrier();
 
-    uint group = 0, current = 0;
+    uint group = 0, side = 0;
+    if (AHEAD) loadSet(0, 0, 0);
     for (uint first = 0; first < push.blocks; first += DEPTH * STEP) {
         [[unroll]] for (uint i = 0; i < DEPTH; ++i) {
-            const uint block = first + i * STEP, next = block + STEP;
-            const bool groupEnds = !ONE_GROUP && block < push.blocks && (next >= push.blocks || next % push.groupBlocks == 0);
-            if (groupEnds && next < push.blocks) loadColumns(group + 1);
-            multiplyStep(current);
-            if (groupEnds) finishGroup(group);
-            current ^= 1;
-            const uint slot = (i + 1) % DEPTH;
-            storeStep(slot, current);
+            const uint next = first + (i + 1) * STEP, slot = (i + 1) % DEPTH;
+            const bool groupEnds = !ONE_GROUP && (next == push.blocks || next % push.groupBlocks == 0);
+            const bool groupFollows = groupEnds && next < push.blocks;
+            if (groupFollows) loadColumns(group + 1);
+            if (AHEAD) {
+                multiplyStepAhead(i, side, slot);
+            } else {
+                multiplyStep(side);
+                storeStep(slot, side ^ 1);
+            }
             loadStep(slot, next + DEPTH * STEP);
-            if (groupEnds && next < push.blocks) storeColumns(++group);
-            barrier();
+            if (groupEnds) finishGroup(group);
+            if (groupFollows) storeColumns(++group);
+            if (!AHEAD) barrier();
+            side ^= 1;
         }
     }
-    if (ONE_GROUP) finishGroup(0);
-    finishRows();
+    if (AHEAD) barrier();  // the last matrices that were asked for are read
     storeResults();
 }

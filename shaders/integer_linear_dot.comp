@@ -5,13 +5,16 @@
 //           rows of x.
 // Loads     UNROLL blocks of weights are asked for before the first is used: a GPU hides the latency of its memory only behind
 //           many bytes under way. Activations are read where they are used, at addresses that LANES invocations share.
+// AHEAD     while a batch of UNROLL blocks is multiplied the next one is under way, and activations are asked for with their
+//           weights: on an H100, with half the splits, as fast as a kernel that does nothing but read. Only for one row and one
+//           group: it takes the registers of more.
 // Splits    SPLITS times LANES invocations share a tile, as y has too few tiles to keep a GPU busy. In one group each takes a
 //           part of K, and their integer sums are added in whatever order. Several groups are shared out in rounds: their terms
 //           go to shared memory, and each output adds them in the order of the contract.
 // Sums      4-bit weights enter as 16 q, see lib/integer_product_dot.glsl.
 // Sizes     TILE_M, TILE_N, SPLITS, UNROLL and the groups of a round are specialisation constants.
 // SCALARS   LANES is the subgroup size. A split is a subgroup and says so, by which a compiler with scalar registers sees that
-//           its activations are the same for all lanes: AMD's loads them once, not once a lane. WEIGHT_BITS is a constant too.
+//           its activations are the same for all lanes: AMD's loads them once, not once a lane.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -28,9 +31,8 @@ layout(constant_id = 2) const uint TILE_N = 1;
 layout(constant_id = 3) const uint SPLITS = 1;
 layout(constant_id = 4) const uint UNROLL = 1;        // blocks
 layout(constant_id = 5) const uint ROUND_GROUPS = 1;  // 1 where all of K is one group
-#ifdef SCALARS
 layout(constant_id = 6) const uint WEIGHT_BITS = 4;
-#endif
+layout(constant_id = 7) const bool AHEAD = false;
 const uint LANES = gl_WorkGroupSize.x / SPLITS;
 const uint SUMS = TILE_M * TILE_N;
 
@@ -50,14 +52,22 @@ uint lane;
 uint split;
 uint rowWord[TILE_M];    // the row's header; its codes follow
 uint firstUnit[TILE_N];  // of each weight tile, for this lane
-uvec4 units[UNROLL * UNITS_OF_BLOCK * TILE_N];
+const uint BATCHES = AHEAD ? 2 : 1;  // in registers
+uvec4 units[BATCHES * UNROLL * UNITS_OF_BLOCK * TILE_N];
+uvec4 inputs[AHEAD ? BATCHES * UNROLL * 2 * TILE_M : 1];
 int sums[SUMS];
 float results[SUMS];
+
+uvec4 activationsOf(uint m, uint block, uint part) { return activations[rowWord[m] + 1 + 2 * block + part]; }
 
 void loadBlock(uint slot, uint block) {
     [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
         [[unroll]] for (uint part = 0; part < UNITS_OF_BLOCK; ++part)
             units[(slot * TILE_N + n) * UNITS_OF_BLOCK + part] = codes[firstUnit[n] + (block * UNITS_OF_BLOCK + part) * LANES];
+    }
+    if (!AHEAD) return;
+    [[unroll]] for (uint m = 0; m < TILE_M; ++m) {
+        [[unroll]] for (uint part = 0; part < 2; ++part) inputs[(slot * 2 + part) * TILE_M + m] = activationsOf(m, block, part);
     }
 }
 
@@ -70,7 +80,7 @@ void multiplyBlock(uint slot, uint block) {
             [[unroll]] for (uint i = 0; i < OPERANDS; ++i) w[n * OPERANDS + i] = operands[i];
         }
         [[unroll]] for (uint m = 0; m < TILE_M; ++m) {
-            const uvec4 x = activations[rowWord[m] + 1 + 2 * block + part];
+            const uvec4 x = AHEAD ? inputs[(slot * 2 + part) * TILE_M + m] : activationsOf(m, block, part);
             [[unroll]] for (uint n = 0; n < TILE_N; ++n) {
                 [[unroll]] for (uint i = 0; i < OPERANDS; ++i)
                     sums[m * TILE_N + n] += product(w[n * OPERANDS + i], x[i]);
@@ -79,13 +89,33 @@ void multiplyBlock(uint slot, uint block) {
     }
 }
 
+void loadBatch(uint batch, uint block) {
+    [[unroll]] for (uint u = 0; u < UNROLL; ++u) loadBlock(batch * UNROLL + u, block + u);
+}
+
+void multiplyBatch(uint batch, uint block) {
+    [[unroll]] for (uint u = 0; u < UNROLL; ++u) multiplyBlock(batch * UNROLL + u, block + u);
+}
+
 void multiplyBlocks(uint block, uint end) {
     [[unroll]] for (uint i = 0; i < SUMS; ++i) sums[i] = 0;
-    for (; block + UNROLL <= end; block += UNROLL) {
-        [[unroll]] for (uint u = 0; u < UNROLL; ++u) loadBlock(u, block + u);
-        [[unroll]] for (uint u = 0; u < UNROLL; ++u) multiplyBlock(u, block + u);
+    const uint whole = block + (end - block) / UNROLL * UNROLL;
+    if (AHEAD) {
+        if (block < whole) loadBatch(0, block);
+        for (; block < whole; block += 2 * UNROLL) {
+            const uint second = block + UNROLL, third = second + UNROLL;
+            if (second < whole) loadBatch(1, second);
+            multiplyBatch(0, block);
+            if (third < whole) loadBatch(0, third);
+            if (second < whole) multiplyBatch(1, second);
+        }
+    } else {
+        for (; block < whole; block += UNROLL) {
+            loadBatch(0, block);
+            multiplyBatch(0, block);
+        }
     }
-    for (; block < end; ++block) {
+    for (block = whole; block < end; ++block) {
         loadBlock(0, block);
         multiplyBlock(0, block);
     }

@@ -248,7 +248,7 @@ TEST_CASE("tiles that are not possible here are passed over") {
                                               {"float_linear", 1, 1, 4, 1},       {"float_linear_codes", 3, 1, 4, 1},
                                               {"float_linear_codes", 4, 1, 3, 1}, {"no such module", 1, 1, 4, 1}};
     const kernels::FloatLinear kernel(gpu.device(), gpu.pipelines(), {}, size, 64, impossible);
-    CHECK(kernel.tile(64).module == "float_linear_codes");
+    CHECK(kernel.tile(64) == kernels::FloatLinear(gpu.device(), gpu.pipelines(), {}, size, 64).tile(64));
     const kernels::LinearTile possible[] = {{"float_linear_codes", 8, 1, 2, 1}, {"float_gemv", 1, 1, 4, 2}};
     const kernels::FloatLinear tuned(gpu.device(), gpu.pipelines(), {}, size, 64, possible);
     CHECK(tuned.tile(1) == possible[0]);  // by these costs

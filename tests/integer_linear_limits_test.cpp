@@ -54,7 +54,7 @@ TEST_CASE("many rows go to cooperative matrices where they are allowed, few rows
     const vk::CapabilitySet matrices = {vk::Capability::Subgroup, vk::Capability::I8, vk::Capability::Coopmat};
     const auto modules = shaders::modules();
     const bool built = std::any_of(modules.begin(), modules.end(),
-                                   [](const auto& item) { return item.name == "integer_linear_w4_coopmat"; });
+                                   [](const auto& item) { return item.name == "integer_linear_coopmat"; });
     if (!built || !gpu.capabilities().contains(matrices)) {
         std::printf("SKIPPED: cooperative matrices, which this %s lacks\n", built ? "device" : "build");
         return;
@@ -63,7 +63,7 @@ TEST_CASE("many rows go to cooperative matrices where they are allowed, few rows
     const auto moduleFor = [&](const vk::CapabilitySet& allowed, uint32_t rows) {
         return std::string(kernels::IntegerLinear(gpu.device(), gpu.pipelines(), allowed, size, rows).module());
     };
-    CHECK(moduleFor(matrices, 512) == "integer_linear_w4_coopmat");
+    CHECK(moduleFor(matrices, 512) == "integer_linear_coopmat");
     CHECK(moduleFor(matrices, 4) == "integer_linear_w4_subgroup");
     CHECK(moduleFor({vk::Capability::Subgroup}, 512) == "integer_linear_w4_subgroup");
 }

@@ -3,6 +3,8 @@
 
 #include "support/integer_case.h"
 
+#include "kernels/integer_tiles.h"
+
 #include <doctest/doctest.h>
 
 using namespace vulcat;
@@ -84,6 +86,37 @@ TEST_CASE("200 random shapes") {
     for (uint32_t i = 0; i < 200; ++i) {
         const IntegerCase shape = randomCase(rng);
         checkOnEveryVariant(gpu, randomData(shape, rng), shape.describe(), shape.outputs >= 3 ? 1 + i % 3 : 1);
+    }
+}
+
+TEST_CASE("tiles that are not the usual ones compute the same") {
+    static constexpr IntegerCase kCases[] = {
+        {1, 70, 1056, 4, 0, 8, ZeroPoints::None, true, false, true},
+        {1, 40, 512, 8, 0, 4, ZeroPoints::Random, false, true, true},
+        {140, 150, 256, 4, 0, 4, ZeroPoints::Random, true, true, true},
+        {20, 72, 320, 8, 0, 8, ZeroPoints::None, false, false, true},
+        {20, 72, 96, 4, 0, 8, ZeroPoints::None, true, false, true},
+        {33, 72, 288, 4, 64, 8, ZeroPoints::None, true, true, true},
+    };
+    constexpr uint32_t kSplits = 3;
+    test::GpuFixture gpu;
+    test::Rng rng(77);
+    for (const IntegerCase& shape : kCases) {
+        const IntegerData data = test::randomData(shape, rng);
+        const std::vector<float> expected = format::integerLinear(data.weights, data.x, data.bias, data.residual);
+        const kernels::LinearSize size = test::sizeOf(data);
+        for (const vk::CapabilitySet& allowed : test::integerVariants(gpu)) {
+            // Those of other variants, and of DOT those without AHEAD, are the usual ones somewhere and walked above.
+            if (!allowed.contains(shape.rows == 1 ? vk::Capability::Dot : vk::Capability::Coopmat)) continue;
+            for (const kernels::IntegerTile& item : kernels::integerTiles(gpu.device(), allowed, size, shape.rows, kSplits)) {
+                if (shape.rows == 1 && item.tile.form == 0) continue;
+                CHECK(kernels::IntegerLinear(gpu.device(), gpu.pipelines(), allowed, size, shape.rows, {&item.tile, 1}).tile(shape.rows) == item.tile);
+                std::string first;
+                const size_t wrong = test::countWrong(test::runOnGpu(gpu, allowed, data, 1, 0, {&item.tile, 1}), expected, first);
+                CHECK_MESSAGE(wrong == 0, shape.describe(), " by ", item.module, " of ", item.tile.rows, " rows, form ", item.tile.form, ": ",
+                              wrong, " wrong, ", first);
+            }
+        }
     }
 }
 

@@ -151,7 +151,7 @@ TEST_CASE("the SPIR-V reader sees bindings, push constants, constants, shared me
 
 TEST_CASE("shared memory is counted whatever expression of constants sizes it") {
     const auto modules = shaders::modules();
-    const auto found = std::find_if(modules.begin(), modules.end(), [](const auto& item) { return item.name == "integer_linear_w4_dot"; });
+    const auto found = std::find_if(modules.begin(), modules.end(), [](const auto& item) { return item.name == "integer_linear_dot"; });
     REQUIRE(found != modules.end());
     const auto sharedBytes = [&](std::vector<uint32_t> constants) { return vk::readSpirv(found->words, constants).sharedBytes; };
     // {invocations, rows, tiles, splits, blocks at once, groups of a round}; a share is rows * tiles * invocations / splits words.

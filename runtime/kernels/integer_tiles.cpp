@@ -15,13 +15,14 @@
 namespace vulcat::kernels {
 namespace {
 
+constexpr Variant kDot = {"integer_linear_dot", {vk::Capability::Dot}, 3};
 constexpr Variant kDotScalars = {
     "integer_linear_dot_scalars", {vk::Capability::Dot, vk::Capability::Subgroup, vk::Capability::Scalars}, 4};
 constexpr Variant kVariantsW4[] = {
     {"integer_linear_w4", {}, 0},
     {"integer_linear_w4_subgroup", {vk::Capability::Subgroup}, 1},
     {"integer_linear_w4_texel", {vk::Capability::Subgroup, vk::Capability::Texel}, 2},
-    {"integer_linear_w4_dot", {vk::Capability::Dot}, 3},
+    kDot,
     kDotScalars,
     {"integer_linear_w4_quads", {vk::Capability::Subgroup, vk::Capability::Quads}, 5},
 };
@@ -29,16 +30,19 @@ constexpr Variant kVariantsW8[] = {
     {"integer_linear_w8", {}, 0},
     {"integer_linear_w8_subgroup", {vk::Capability::Subgroup}, 1},
     {"integer_linear_w8_texel", {vk::Capability::Subgroup, vk::Capability::Texel}, 2},
-    {"integer_linear_w8_dot", {vk::Capability::Dot}, 3},
+    kDot,
     kDotScalars,
 };
 constexpr Variant kVariantsWords[] = {
     {"integer_linear_w4_address", {vk::Capability::Subgroup, vk::Capability::Address}, 0},
 };
+constexpr const char* kMatrixModule = "integer_linear_coopmat";
 constexpr vk::CapabilitySet kMatrixNeeds = {vk::Capability::Subgroup, vk::Capability::I8, vk::Capability::Coopmat};
 
 constexpr uint32_t kBlockInputs = 32;
 constexpr uint32_t kTilesOfGroup = 4;  // weight tiles of a workgroup, see shaders/int.cmake
+constexpr uint32_t kNvidia = 0x10DE;   // has registers for AHEAD, see setDot and addMatrices; measured nowhere else yet
+constexpr uint32_t kAhead = 1;         // LinearTile::form of tiles with AHEAD
 
 /// A height of tiles in rows of x, and what one costs beside a tile of a single row: taller ones unpack weights once for
 /// all rows.
@@ -53,10 +57,10 @@ std::span<const TileHeight> tileHeights(const Variant& variant) {
     static constexpr TileHeight kUsual[] = {{1, 0.96}, {4, 1.68}, {8, 2.64}};
     static constexpr TileHeight kQuads[] = {{1, 1}, {8, 6}};
     static constexpr TileHeight kAddress[] = {{1, 1}, {4, 2.5}, {8, 4.3}};
-    static constexpr TileHeight kDot[] = {{1, 0.75}, {4, 0.9}, {8, 1.5}};
+    static constexpr TileHeight kDotHeights[] = {{1, 0.75}, {4, 0.9}, {8, 1.5}};
     if (variant.required.contains(vk::Capability::Quads)) return kQuads;
     if (variant.required.contains(vk::Capability::Address)) return kAddress;
-    if (variant.required.contains(vk::Capability::Dot)) return kDot;
+    if (variant.required.contains(vk::Capability::Dot)) return kDotHeights;
     return std::span(kUsual).first(variant.required.contains(vk::Capability::Texel) ? 3 : 2);
 }
 
@@ -77,27 +81,38 @@ class Tiles {
   public:
     Tiles(const vk::Device& device, const vk::CapabilitySet& allowed, const LinearSize& size, uint32_t maxRows, uint32_t splits)
         : device_(device), size_(size), shape_(size.shape), maxRows_(maxRows), splits_(splits), lanes_(weightLanes(device)),
-          cpu_(device.info().type == vk::DeviceType::Cpu) {
+          cpu_(device.info().type == vk::DeviceType::Cpu), nvidia_(device.info().vendorId == kNvidia) {
         const bool whole = lanes_ == device.limits().subgroupSize;
         const vk::CapabilitySet usable = whole ? allowed : allowed - vk::CapabilitySet{vk::Capability::Subgroup};
         const WeightOrder order = integerOrder(device, allowed, shape_);
         const Variant& usual = choose(variantsOf(shape_, order), usable);
         for (const Variant& variant : variantsOf(shape_, order)) {
             if (!usable.contains(variant.required)) continue;
-            for (const TileHeight& height : tileHeights(variant)) add(variant, height, &variant == &usual);
+            for (const TileHeight& height : tileHeights(variant)) {
+                const bool ahead = takesAhead(variant, height);
+                add(variant, height, 0, &variant == &usual && !(ahead && nvidia_));
+                if (ahead) add(variant, height, kAhead, &variant == &usual && nvidia_);
+            }
         }
         // Cooperative matrices come beside the tiles of the best other variant: they are nothing for a few rows.
-        if (order == WeightOrder::Lanes && usable.contains(kMatrixNeeds) && isBuilt(matrixModule())) addMatrices();
+        if (order == WeightOrder::Lanes && usable.contains(kMatrixNeeds) && isBuilt(kMatrixModule)) addMatrices();
     }
 
     std::vector<IntegerTile> take() { return std::move(tiles_); }
 
   private:
-    void add(const Variant& variant, const TileHeight& height, bool usual) {
+    /// See AHEAD in shaders/integer_linear_dot.comp. With scalars the compiler looks ahead by itself.
+    bool takesAhead(const Variant& variant, const TileHeight& height) const {
+        const bool dot = variant.required.contains(vk::Capability::Dot) && !variant.required.contains(vk::Capability::Scalars);
+        return dot && height.rows == 1 && shape_.groups() == 1 && (!cpu_ || splits_ != 0);
+    }
+
+    void add(const Variant& variant, const TileHeight& height, uint32_t form, bool usual) {
         IntegerTile item;
         item.tile.module = variant.module;
         item.tile.rows = height.rows;
         item.tile.cost = height.cost;
+        item.tile.form = form;
         // On a GPU a pass over a small layer is mostly latency.
         constexpr double kLatencyOutputs = 9000;
         if (!cpu_) item.tile.cost *= 1 + kLatencyOutputs / size_.outputs;
@@ -161,12 +176,14 @@ class Tiles {
     }
 
     /// See shaders/integer_linear_dot.comp. Splits, workgroups and blocks that are asked for at once, as they were fastest on
-    /// an H100: its memory is busy with some 4 MB under way.
+    /// an H100: its memory is busy with some 4 MB under way, which with AHEAD half as many subgroups ask for.
     void setDot(IntegerTile& item, bool scalars) const {
         constexpr uint32_t kBlocksAtOnce = 4, kMostSplits = 32;
         // With scalars: GCN has 64 registers for each of 1024 invocations of a workgroup, and more would be spilled.
         constexpr uint32_t kUnitsAtOnce = 8, kMostSums = 8, kThreadsOfMore = 512;
-        constexpr uint32_t kSubgroups = 4096;    // 32 for each of 128 cores
+        constexpr uint32_t kThreadsAhead = 512;  // with twice as many it was half as fast
+        const bool ahead = item.tile.form == kAhead;
+        const uint32_t subgroups = ahead ? 2048 : 4096;  // 16 or 32 for each of 128 cores
         constexpr uint32_t kManyTiles = 256;     // enough for two to share what they read of several rows
         constexpr uint32_t kTermsOfRound = 64;
         const uint32_t rows = item.tile.rows, groups = shape_.groups();
@@ -176,27 +193,22 @@ class Tiles {
         const uint32_t atOnce = scalars ? std::min(kBlocksAtOnce, kUnitsAtOnce / units) : kBlocksAtOnce;
         const uint32_t unroll = std::bit_floor(std::min(atOnce, groupBlocksOf(shape_)));
         const uint32_t parts = std::max(groups == 1 ? blocksOf(shape_) / unroll : groups, 1u);
-        const uint32_t usual = std::min(std::bit_floor(std::max(kSubgroups * tilesAtOnce / tiles, 1u)), std::bit_floor(parts));
+        const uint32_t usual = std::min(std::bit_floor(std::max(subgroups * tilesAtOnce / tiles, 1u)), std::bit_floor(parts));
         const auto shares = static_cast<uint32_t>(device_.limits().maxSharedBytes / (rows * tilesAtOnce * lanes_ * sizeof(uint32_t)));
-        const uint32_t threads = scalars && rows * tilesAtOnce > kMostSums ? kThreadsOfMore : ~0u;
+        const uint32_t threads = ahead ? kThreadsAhead : scalars && rows * tilesAtOnce > kMostSums ? kThreadsOfMore : ~0u;
         const uint32_t most = std::min({kMostSplits, shares, std::min(threads, device_.limits().maxWorkgroupInvocations) / lanes_});
         const uint32_t splits = std::min(splits_ != 0 ? splits_ : cpu_ ? 1 : usual, most);
         const uint32_t terms = std::min(std::max(kTermsOfRound / rows, splits), shares);
         if (splits_ != 0) item.tile.splits = splits;
         item.columns = tilesAtOnce * lanes_;
-        item.spec.constants = {lanes_ * splits, rows, tilesAtOnce, splits, unroll, groups == 1 || splits == 1 ? 1 : terms};
-        if (scalars) item.spec.constants.push_back(shape_.bits());
+        item.spec.constants = {lanes_ * splits, rows, tilesAtOnce, splits, unroll, groups == 1 || splits == 1 ? 1 : terms, shape_.bits(), ahead};
     }
 
-    const char* matrixModule() const {
-        return shape_.format == WeightFormat::Int4 ? "integer_linear_w4_coopmat" : "integer_linear_w8_coopmat";
-    }
-
-    /// The largest shape that cuts a block of K and whose sums are whole pairs of words.
+    /// The largest shape that cuts a block of K and whose sums are whole vectors of four.
     std::optional<vk::CoopmatShape> matrixShape() const {
         std::optional<vk::CoopmatShape> best;
         for (const vk::CoopmatShape& shape : device_.info().coopmatShapes) {
-            const bool fits = shape.k % 8 == 0 && kBlockInputs % shape.k == 0 && shape.n % 2 == 0;
+            const bool fits = shape.k % 8 == 0 && kBlockInputs % shape.k == 0 && shape.n % 4 == 0;
             if (fits && (!best || shape.m * shape.n * shape.k > best->m * best->n * best->k)) best = shape;
         }
         return best;
@@ -222,34 +234,46 @@ class Tiles {
             return;
         }
         // On a GPU what a large tile reads serves more products, but a layer has few of them. Measured on an H100.
-        addMatrix(*shape, {1, 4, 1, 1, 2, 3, 1, 400});
-        addMatrix(*shape, {2, 2, frags(32, shape->m), frags(32, shape->n), 2, 3, 2.5, 230});
+        addMatrix(*shape, {1, 4, 1, 1, 2, 2, 1, 400});
+        addMatrix(*shape, {2, 2, frags(32, shape->m), frags(32, shape->n), 2, 2, 2.5, 230});
         constexpr uint64_t kRows = 128, kColumns = 256, kWorkgroups = 128;
         const bool large = shape_.groups() == 1 && divideUp(maxRows_, kRows) * (size_.outputs / kColumns) >= kWorkgroups;
-        addMatrix(*shape, {2, 4, frags(64, shape->m), frags(64, shape->n), 1, 2, 3.6, 115}, large);
+        addMatrix(*shape, {2, 4, frags(64, shape->m), frags(64, shape->n), 1, 2, 3.6, 115}, large && !nvidia_);
         addMatrix(*shape, {2, 4, frags(64, shape->m), frags(32, shape->n), 2, 2, 3.6, 115}, !large);
-        // For tuning alone, not measured yet: as large a subgroup's part, but several workgroups of a core, whose barriers do
-        // not coincide.
-        for (const uint32_t step : {1u, 2u})
-            addMatrix(*shape, {2, 2, frags(64, shape->m), frags(64, shape->n), step, 3 - step, 3.6, 230, step}, false);
+        addMatrix(*shape, {2, 2, frags(64, shape->m), frags(64, shape->n), 2, 2, 3.6, 230, kAhead}, large && nvidia_);
     }
 
-    void addMatrix(const vk::CoopmatShape& shape, const MatrixTile& matrices, bool usual = true) {
+    /// Whole steps, and rounds of as many as are under way, must make up all that is summed.
+    MatrixTile fitted(MatrixTile matrices, uint32_t shapeK) const {
+        const bool oneGroup = shape_.groups() == 1;
+        const uint32_t blocks = blocksOf(shape_);
+        if (blocks % matrices.step != 0 || groupBlocksOf(shape_) % matrices.step != 0) matrices.step = 1;
+        if (!oneGroup || blocks % (matrices.step * matrices.depth) != 0) matrices.depth = 1;  // groups' results need the registers
+        // Sets of matrices take turns, so that a round must have an even number.
+        if (kBlockInputs / shapeK * matrices.step * matrices.depth % 2 != 0) matrices.form = 0;
+        return matrices;
+    }
+
+    void addMatrix(const vk::CoopmatShape& shape, const MatrixTile& wanted, bool usual = true) {
+        const MatrixTile matrices = fitted(wanted, shape.k);
         const uint32_t waves = matrices.wavesM * matrices.wavesN;
         const uint32_t rows = matrices.wavesM * matrices.fragsM * shape.m, columns = matrices.wavesN * matrices.fragsN * shape.n;
         const bool oneGroup = shape_.groups() == 1;
-        const uint32_t step = oneGroup || groupBlocksOf(shape_) % matrices.step == 0 ? matrices.step : 1;
-        const uint32_t depth = oneGroup ? matrices.depth : 1;  // the results of groups need the registers
-        const uint32_t shared = (rows + columns) * (step * kBlockInputs + 16) * 2 + (rows + 2 * columns) * 8 + columns * 4;
+        // As the shader's shared arrays: both sides' words or the results on their way, and parameters of rows and columns.
+        const uint32_t chunk = shape.k < 16 ? 8 : 16;
+        const uint32_t sides = 2 * (rows + columns) * (matrices.step * kBlockInputs / chunk + 1) * 16;
+        const uint32_t results = waves * shape.m * (matrices.fragsN * shape.n / 4 + 2) * 16;
+        const uint32_t shared = std::max(sides, results) + rows * 8 + columns * (oneGroup ? 12 : 20);
         if (lanes_ * waves > device_.limits().maxWorkgroupInvocations || shared > device_.limits().maxSharedBytes) return;
         IntegerTile item;
-        item.tile = {matrixModule(), rows, matrices.cost, columns / lanes_, 0, matrices.form};
+        item.tile = {kMatrixModule, rows, matrices.cost, columns / lanes_, cpu_ ? splits_ : 0, wanted.form};
         item.atOnce = std::max(matrices.workgroups * columns / size_.outputs, 1.0);
         item.usual = usual;
         item.columns = columns;
-        item.module = matrixModule();
-        item.spec.constants = {lanes_ * waves,  shape.m,         shape.n,         shape.k, lanes_,   matrices.wavesM,
-                               matrices.wavesN, matrices.fragsM, matrices.fragsN, step,    oneGroup, depth};
+        item.module = kMatrixModule;
+        item.spec.constants = {lanes_ * waves,  shape.m,         shape.n,         shape.k,       lanes_,   matrices.wavesM,
+                               matrices.wavesN, matrices.fragsM, matrices.fragsN, matrices.step, oneGroup, matrices.depth,
+                               shape_.bits(),   matrices.form == kAhead};
         finish(std::move(item), device_.subgroupSizeControl() ? lanes_ : 0);
     }
 
@@ -257,7 +281,7 @@ class Tiles {
     LinearSize size_;
     LinearShape shape_;
     uint32_t maxRows_, splits_, lanes_;
-    bool cpu_;
+    bool cpu_, nvidia_;
     std::vector<IntegerTile> tiles_;
 };
 

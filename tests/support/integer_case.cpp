@@ -90,13 +90,16 @@ void saySkippedVariants(const GpuFixture& gpu) {
         std::printf("SKIPPED: variants that need %s, which this device lacks\n", missing.toString().c_str());
 }
 
+kernels::LinearSize sizeOf(const IntegerData& data) {
+    const auto format = data.weights.bits == 4 ? kernels::WeightFormat::Int4 : kernels::WeightFormat::Int8;
+    const kernels::LinearShape shape{format, static_cast<uint32_t>(data.weights.columns), static_cast<uint32_t>(data.weights.groupSize)};
+    return {shape, static_cast<uint32_t>(data.weights.rows)};
+}
+
 std::vector<float> runOnGpu(GpuFixture& gpu, const vk::CapabilitySet& allowed, const IntegerData& data,
-                            uint32_t parts, uint32_t splits) {
+                            uint32_t parts, uint32_t splits, std::span<const kernels::LinearTile> tuned) {
     const auto rows = static_cast<uint32_t>(data.x.rows);
-    const auto outputs = static_cast<uint32_t>(data.weights.rows);
-    const auto inputs = static_cast<uint32_t>(data.weights.columns);
-    const kernels::LinearShape shape{data.weights.bits == 4 ? kernels::WeightFormat::Int4 : kernels::WeightFormat::Int8,
-                                     inputs, static_cast<uint32_t>(data.weights.groupSize)};
+    const auto [shape, outputs, input] = sizeOf(data);
     const std::vector<std::byte> packed = data.weights.packedCodes();
     std::vector<kernels::LinearPart> stack;
     for (uint32_t begin = 0, i = 1; i <= parts; ++i) {
@@ -116,8 +119,8 @@ std::vector<float> runOnGpu(GpuFixture& gpu, const vk::CapabilitySet& allowed, c
     const kernels::LinearWeights weights(gpu.device(), arena, uploader, allowed, shape, stack,
                                          kernels::integerOrder(gpu.device(), allowed, shape));
     uploader.finish();
-    const kernels::IntegerLinear linear(gpu.device(), gpu.pipelines(), allowed, {shape, outputs}, rows, {}, splits);
-    const kernels::QuantisedRows x(gpu.device(), allowed, gpu.upload(kernels::layOutRows(data.x)), rows, inputs);
+    const kernels::IntegerLinear linear(gpu.device(), gpu.pipelines(), allowed, {shape, outputs}, rows, tuned, splits);
+    const kernels::QuantisedRows x(gpu.device(), allowed, gpu.upload(kernels::layOutRows(data.x)), rows, shape.inputs);
     const vk::BufferView y = gpu.output<float>(size_t{rows} * outputs);
     const vk::BufferView residual = gpu.upload(data.residual);
     gpu.run([&](vk::Recorder& recorder) {

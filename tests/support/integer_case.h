@@ -48,9 +48,12 @@ std::vector<vk::CapabilitySet> integerVariants(const GpuFixture& gpu);
 /// Prints which variants that leaves out.
 void saySkippedVariants(const GpuFixture& gpu);
 
-/// y on the GPU; the weights are stacked from `parts` equal pieces where N allows; `splits` as in kernels::IntegerLinear.
+/// y on the GPU; the weights are stacked from `parts` equal pieces where N allows; `splits` and `tuned` as in
+/// kernels::IntegerLinear.
 std::vector<float> runOnGpu(GpuFixture& gpu, const vk::CapabilitySet& allowed, const IntegerData& data,
-                            uint32_t parts = 1, uint32_t splits = 0);
+                            uint32_t parts = 1, uint32_t splits = 0, std::span<const kernels::LinearTile> tuned = {});
+
+kernels::LinearSize sizeOf(const IntegerData& data);
 
 /// Counts outputs that are not equal to the reference, and describes the first.
 size_t countWrong(const std::vector<float>& y, const std::vector<float>& expected, std::string& first);
