@@ -7,8 +7,6 @@
 //           takes TILE_Q of them (WorkGroupID.x) of one key head (y) and walks the keys in tiles of TILE_K * LANES:
 //           scores   an invocation owns TILE_K keys, LANES apart
 //           values   an invocation owns vec4 of the head's dimension, LANES apart
-// SPLIT     workgroup z takes keys z * partKeys and on, and writes sums that are not divided yet, its maximum and its total to
-//           y [parts][H][D rounded up to 4, then maximum, total, -, -]; attention_merge.comp makes one of them. One row only.
 // Softmax   a running maximum and sum; sums and outputs are rescaled when the maximum grows.
 // SUBGROUP  LANES is the subgroup size; queries and probabilities go round by shuffles with constant sources. Without
 //           it queries are read at shared addresses and probabilities go through shared memory.
@@ -30,7 +28,6 @@ layout(constant_id = 1) const uint TILE_Q = 1;
 layout(constant_id = 2) const uint TILE_K = 2;
 layout(constant_id = 3) const uint DIM = 64;  // D
 layout(constant_id = 4) const bool WIDE = true;
-layout(constant_id = 5) const bool SPLIT = false;
 const uint LANES = gl_WorkGroupSize.x;
 const uint DIM_QUADS = (DIM + 3) / 4;
 const uint OWN_QUADS = (DIM_QUADS + LANES - 1) / LANES;  // vec4 of the output an invocation owns
@@ -208,14 +205,8 @@ void main() {
         totals[q] = 0;
     }
     prepareQueries();
-    uint lastKey = lastKeys[TILE_Q - 1];
-    uint firstKey = 0;
-    if (SPLIT) {
-        firstKey = gl_WorkGroupID.z * push.partKeys;
-        lastKey = min(lastKey, firstKey + push.partKeys - 1);
-        [[unroll]] for (uint q = 0; q < TILE_Q; ++q) lastKeys[q] = lastKey;
-    }
-    for (; firstKey <= lastKey; firstKey += TILE_K * LANES) {
+    const uint lastKey = lastKeys[TILE_Q - 1];
+    for (uint firstKey = 0; firstKey <= lastKey; firstKey += TILE_K * LANES) {
         scoreTile(firstKey, lastKey);
         softmaxTile(firstKey);
         accumulateTile(firstKey, lastKey);
@@ -224,15 +215,6 @@ void main() {
         const float total = sumOf(totals[q]);
         const uint e = firstQuery + q;
         if (e >= push.rows * push.ratio) continue;
-        if (SPLIT) {
-            const uint head = (gl_WorkGroupID.z * push.kvHeads + keyHead) * push.ratio + e;
-            [[unroll]] for (uint i = 0; i < OWN_QUADS; ++i) {
-                const uint quad = i * LANES + lane;
-                if (quad < DIM_QUADS) y4[head * (DIM_QUADS + 1) + quad] = outputs[q * OWN_QUADS + i];
-            }
-            if (lane == 0) y4[head * (DIM_QUADS + 1) + DIM_QUADS] = vec4(maxima[q], total, 0, 0);
-            continue;
-        }
         const uint to = ((e / push.ratio * push.kvHeads + keyHead) * push.ratio + e % push.ratio) * DIM;
         [[unroll]] for (uint i = 0; i < OWN_QUADS; ++i) {
             const uint quad = i * LANES + lane;

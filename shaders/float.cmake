@@ -21,6 +21,7 @@ vulcat_shader(block_transform_address FILE block_transform.comp DEFINES SUBGROUP
 vulcat_shader(attention FILE attention.comp)
 vulcat_shader(attention_subgroup FILE attention.comp DEFINES SUBGROUP REQUIRES SUBGROUP)
 vulcat_shader(attention_texel FILE attention.comp DEFINES SUBGROUP TEXEL REQUIRES SUBGROUP TEXEL)
+vulcat_shader(attention_row FILE attention_row.comp)
 vulcat_shader(attention_merge FILE attention_merge.comp)
 vulcat_shader(float_linear FILE float_linear.comp)
 vulcat_shader(float_linear_subgroup FILE float_linear.comp DEFINES SUBGROUP REQUIRES SUBGROUP)

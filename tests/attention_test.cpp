@@ -93,7 +93,7 @@ void check(test::GpuFixture& gpu, const Shape& shape, test::Rng& rng) {
             args.scratch = gpu.output<float>(size_t{room} * a.heads * ((a.headDim + 3) / 4 + 1) * 4);
             gpu.run([&](vk::Recorder& recorder) {
                 splitting.record(recorder, args);
-                const bool split = room > 1 && shape.position + 1 >= 256;
+                const bool split = room > 1 && shape.position + 1 >= 512;
                 CHECK(recorder.dispatchCount() == (split ? 2 : 1));
             });
             const std::string ofParts = test::compare(gpu.readBack<float>(args.y), expected);
@@ -121,8 +121,9 @@ TEST_CASE("decoding one row at contexts from 1 to 1000") {
 TEST_CASE("decoding one row at long contexts, whole and in parts") {
     test::GpuFixture gpu;
     test::Rng rng(4);
-    for (const Shape& shape : {Shape{{4, 1, 64}, 1, 254}, Shape{{4, 1, 64}, 1, 255}, Shape{{4, 2, 16}, 1, 1025},
-                               Shape{{6, 2, 10}, 1, 700}, Shape{{3, 1, 128}, 1, 2000, 20}}) {
+    for (const Shape& shape : {Shape{{4, 1, 64}, 1, 510}, Shape{{4, 1, 64}, 1, 511}, Shape{{4, 2, 16}, 1, 1025},
+                               Shape{{6, 2, 10}, 1, 700}, Shape{{3, 1, 128}, 1, 2000, 20}, Shape{{7, 1, 256}, 1, 600},
+                               Shape{{5, 1, 2}, 1, 530}}) {
         check(gpu, shape, rng);
     }
 }

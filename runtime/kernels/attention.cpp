@@ -22,8 +22,10 @@ constexpr Variant kAttentionVariants[] = {
 
 // Workgroups that keep a GPU busy, keys below which a part is not worth its share of the second dispatch, most parts.
 constexpr uint32_t kGroupsWanted = 128;
-constexpr uint32_t kLeastPartKeys = 128;
+constexpr uint32_t kLeastPartKeys = 256;
 constexpr uint32_t kMostParts = 64;
+constexpr uint32_t kRowInvocations = 256;
+constexpr uint32_t kMostQueries = 4;  // of a workgroup of attention_row: their sums lie in registers
 
 }  // namespace
 
@@ -39,12 +41,12 @@ Attention::Attention(vk::Device& device, vk::PipelineLibrary& library, const vk:
     const uint32_t lanes = weightLanes(device);
     const Variant& variant = choose(kAttentionVariants, rowCapabilities(laneCapabilities(device, allowed), shape.headDim));
     const bool subgroup = variant.required.contains(vk::Capability::Subgroup);
-    const auto tile = [&](uint32_t queries, bool split) {
+    const auto tile = [&](uint32_t queries) {
         // One key an invocation: with two, llvmpipe spills registers, compiles six times as long and runs slower.
         constexpr uint32_t keys = 1;
         vk::PipelineSpec spec;
         spec.module = variant.module;
-        spec.constants = {lanes, queries, keys, shape.headDim, shape.headDim % 4 == 0, split};
+        spec.constants = {lanes, queries, keys, shape.headDim, shape.headDim % 4 == 0};
         spec.pushBytes = sizeof(shaders::AttentionPush);
         spec.bindings.assign(4, vk::BindingKind::Storage);
         if (variant.required.contains(vk::Capability::Texel)) {
@@ -58,10 +60,22 @@ Attention::Attention(vk::Device& device, vk::PipelineLibrary& library, const vk:
     const uint32_t affordable = shape.headDim % 4 != 0 ? 2u : subgroup ? 8u : 4u;
     const uint32_t many = std::bit_floor(std::clamp(64 * lanes / shape.headDim, 1u, affordable));
     const uint32_t few = std::min(std::bit_floor(shape.heads / shape.kvHeads), many);
-    decode_ = tile(few, false);
-    prefill_ = tile(many, false);
-    if (!splits.value_or(device.info().type != vk::DeviceType::Cpu)) return;
-    part_ = tile(few, true);
+    prefill_ = tile(many);
+    if (!splits.value_or(device.info().type != vk::DeviceType::Cpu)) {
+        decode_ = tile(few);
+        return;
+    }
+    const uint32_t queries = std::bit_floor(std::min(shape.heads / shape.kvHeads, kMostQueries));
+    const auto row = [&](bool split) {
+        vk::PipelineSpec spec;
+        spec.module = "attention_row";
+        spec.constants = {std::bit_floor(std::min(device.limits().maxWorkgroupInvocations, kRowInvocations)), queries, shape.headDim, shape.headDim % 4 == 0, split};
+        spec.pushBytes = sizeof(shaders::AttentionPush);
+        spec.bindings.assign(4, vk::BindingKind::Storage);
+        return Tile{&library.get(spec), queries};
+    };
+    decode_ = row(false);
+    part_ = row(true);
     vk::PipelineSpec merge;
     merge.module = "attention_merge";
     merge.constants = {defaultLocalSize(device), shape.headDim, shape.headDim % 4 == 0, shape.heads};

@@ -1,4 +1,4 @@
-// The push constants of attention.comp, for C++ and GLSL.
+// The push constants of attention.comp, attention_row.comp and attention_merge.comp, for C++ and GLSL.
 #ifndef VULCAT_INTERFACE_ATTENTION_H
 #define VULCAT_INTERFACE_ATTENTION_H
 
