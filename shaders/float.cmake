@@ -38,6 +38,7 @@ vulcat_shader(site_codes_subgroup FILE site_codes.comp DEFINES SUBGROUP REQUIRES
 vulcat_shader(site_codes_texel FILE site_codes.comp DEFINES SUBGROUP TEXEL REQUIRES SUBGROUP TEXEL)
 vulcat_shader(site_codes_address FILE site_codes.comp DEFINES SUBGROUP TEXEL ADDRESS REQUIRES SUBGROUP TEXEL ADDRESS)
 vulcat_shader(site_tiles_address FILE site_tiles.comp REQUIRES SUBGROUP TEXEL ADDRESS)
+vulcat_shader(site_teams FILE site_teams.comp)
 vulcat_shader(top_logits FILE top_logits.comp)
 vulcat_shader(peak FILE peak.comp)
 vulcat_shader(copy FILE copy.comp)

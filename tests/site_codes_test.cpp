@@ -1,5 +1,6 @@
 // The fused input of a site against the single kernels one after the other: the same codes, bit for bit on CPU drivers.
 
+#include "kernels/site_teams.h"
 #include "kernels/site_tiles.h"
 
 #include "kernels/block_transform.h"
@@ -134,7 +135,74 @@ std::vector<uint32_t> fused(test::GpuFixture& gpu, vk::CapabilitySet allowed, co
     return gpu.readBack<uint32_t>(storage);
 }
 
+/// The same by teams, which must leave no counter.
+std::vector<uint32_t> byTeams(test::GpuFixture& gpu, const kernels::SiteCodesShape& shape, const Inputs& in, uint32_t rows) {
+    using kernels::SiteTeams;
+    const auto x = gpu.upload(in.x);
+    const auto tables = gpu.upload(SiteTeams::layOut(kernels::BlockTransform::layOut(shape.width, shape.block, in.blocks, in.tail),
+                                                     kernels::SiteCodes::layOut(shape, in.gamma, in.matrix)));
+    const auto storage = gpu.output(kernels::QuantisedRows::sizeBytes(rows, shape.width));
+    const kernels::QuantisedRows out(gpu.device(), {}, storage, rows, shape.width);
+    const SiteTeams site(gpu.device(), gpu.pipelines(), shape);
+    const auto arrivals = gpu.upload(std::vector<uint32_t>(SiteTeams::arrivalBytes(shape.width, rows) / 4));
+    // Three times, of which two share a command buffer: each finds what the one before left.
+    for (int times = 1; times <= 2; ++times) {
+        gpu.run([&](vk::Recorder& recorder) {
+            for (int i = 0; i < times; ++i) site.record(recorder, {x, tables, out, rows, arrivals});
+        });
+    }
+    for (uint32_t count : gpu.readBack<uint32_t>(arrivals.part(0, SiteTeams::counterBytes()))) CHECK(count == 0);
+    return gpu.readBack<uint32_t>(storage);
+}
+
+constexpr Case kTeamCases[] = {
+    {1, 4096, 64, 1, 64, 64},  {3, 2048, 64, 1, 64, 32}, {2, 5632, 64, 11, 64, 8},  {2, 14336, 64, 7, 64, 32}, {1, 5120, 64, 5, 64, 16},
+    {16, 1024, 64, 1, 64, 16}, {2, 3072, 64, 3, 64, 16}, {1, 12288, 64, 3, 64, 64}, {1, 8192, 64, 1, 64, 128}, {1, 11008, 64, 43, 64, 4},
+    {2, 1024, 128, 1, 128, 8}, {3, 640, 64, 1, 64, 2},   {2, 1536, 32, 3, 32, 16},  {1, 96, 16, 3, 16, 2},     {2, 512, 64, 1, 1, 1},
+};
+
+/// Walks the cases on a device with these limits, each with one source, of which `turn` says the first; says how many ran.
+int walkTeams(const vk::Limits& limits, uint32_t turn) {
+    test::GpuFixture gpu(vk::DeviceOptions{.limits = limits});
+    test::Rng rng(2);
+    const bool cpu = gpu.device().info().type == vk::DeviceType::Cpu;
+    constexpr kernels::ActivationFormat kFormats[] = {{8, true}, {4, true}, {4, false}};
+    int ran = 0;
+    for (const Case& c : kTeamCases) {
+        const auto source = static_cast<SiteSource>(turn++ % 3);
+        const kernels::SiteCodesShape shape{c.width, source,   kNormEpsilon, c.block,
+                                            c.core,  c.stride, c.order,      kFormats[turn / 3 % 3]};
+        if (!kernels::SiteTeams::fits(gpu.device(), {}, shape)) {
+            MESSAGE("SKIPPED: no teams for a width of ", c.width);
+            continue;
+        }
+        const Inputs in = makeInputs(rng, shape, c.rows);
+        const auto expected = unfused(gpu, {}, shape, in, c.rows);
+        const auto codes = byTeams(gpu, shape, in, c.rows);
+        // The norm's squares are summed by other invocations, which moves what is quantised by some 1e-6 of the row's range
+        // of 255 codes: a code in thousands lies that close to a tie. See below for GPUs.
+        const size_t wrong = test::codeDifferences(codes, expected, kernels::QuantisedRows::rowWords(c.width));
+        const size_t most = !cpu ? 2 + codes.size() / 100 : source == SiteSource::Norm ? 2 + codes.size() / 500 : 0;
+        CHECK_MESSAGE(wrong <= most, "width ", c.width, " block ", c.block, " source ", static_cast<int>(source), ": ", wrong,
+                      " differences");
+        ++ran;
+        gpu.clear();
+    }
+    return ran;
+}
+
 }  // namespace
+
+TEST_CASE("a site's input by teams has the codes of the single kernels") {
+    CHECK(walkTeams(vk::Limits::unlimited(), 0) >= 12);
+    vk::Limits limits = vk::Limits::unlimited();
+    limits.maxSharedBytes = 32768;
+    CHECK(walkTeams(limits, 1) >= 12);
+    // The base tier's: rows go in slices, and the widest are refused.
+    limits.maxSharedBytes = 16384;
+    limits.maxWorkgroupInvocations = 128;
+    CHECK(walkTeams(limits, 2) >= 12);
+}
 
 TEST_CASE("a site's input in one dispatch has the codes of the single kernels") {
     test::GpuFixture gpu;

@@ -70,7 +70,7 @@ void StandaloneLinear::finish(const Engine& engine, const Options& options) {
     if (site_->quantises()) {
         const uint64_t codesBytes = kernels::QuantisedRows::sizeBytes(maxRows_, inputs());
         codes_.emplace(engine.device, engine.allowed, scratch_.allocate(codesBytes), maxRows_, inputs());
-        arrivals_ = allocateZeros(engine, scratch_, kernels::SiteTiles::arrivalBytes());
+        arrivals_ = allocateZeros(engine, scratch_, kernels::SiteTeams::arrivalBytes(inputs(), maxRows_));
     }
     for (uint32_t i = 0; i < std::max(options.recordings, 1u); ++i) {
         recorders_.push_back(std::make_unique<vk::Recorder>(engine.device));

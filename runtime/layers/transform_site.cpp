@@ -15,6 +15,7 @@ TransformSite::TransformSite(const Engine& engine, WeightSink& sink, const forma
                              const format::SiteRecipe& recipe, const SiteBefore& before)
     : width_(static_cast<uint32_t>(transform.width)) {
     const uint32_t width = width_;
+    std::vector<uint32_t> blockWords;
     if (transform.hasBlocks()) {
         const auto block = static_cast<uint32_t>(transform.block);
         blocksTakeSwiGlu_ = before.source == kernels::SiteSource::SwiGlu &&
@@ -22,8 +23,8 @@ TransformSite::TransformSite(const Engine& engine, WeightSink& sink, const forma
         blocks_.emplace(engine.device, engine.pipelines, engine.allowed, width, block, blocksTakeSwiGlu_);
         const kernels::WeightOrder order =
             kernels::BlockTransform::order(engine.device, engine.allowed, width, block);
-        blockWords_ = uploadWords(sink, kernels::BlockTransform::layOut(width, block, transform.blocks, transform.tail,
-                                                                        order, kernels::weightLanes(engine.device)));
+        blockWords = kernels::BlockTransform::layOut(width, block, transform.blocks, transform.tail, order,
+                                                     kernels::weightLanes(engine.device));
     }
     std::optional<kernels::ActivationFormat> format;
     if (recipe.activationBits < 16) {
@@ -31,7 +32,14 @@ TransformSite::TransformSite(const Engine& engine, WeightSink& sink, const forma
         quantise_.emplace(engine.device, engine.pipelines, engine.allowed, *format);
     }
     if (transform.hasMix()) planMix(engine, sink, transform, format);
-    if (format) fuse(engine, sink, transform, *format, before);
+    std::vector<float> floats;
+    if (format) floats = fuse(engine, transform, *format, before);
+    if (teams_) {
+        blockWords = kernels::SiteTeams::layOut(std::move(blockWords), floats);
+    } else if (!floats.empty()) {
+        fusedFloats_ = uploadFloats(sink, floats);
+    }
+    if (blocks_) blockWords_ = uploadWords(sink, blockWords);
 }
 
 void TransformSite::planMix(const Engine& engine, WeightSink& sink, const format::Transform& transform,
@@ -51,9 +59,9 @@ void TransformSite::planMix(const Engine& engine, WeightSink& sink, const format
     if (order > 1) mixHadamard_.emplace(engine.device, engine.pipelines, engine.allowed, width_, order, stride * core);
 }
 
-void TransformSite::fuse(const Engine& engine, WeightSink& sink, const format::Transform& transform,
-                         const kernels::ActivationFormat& format, const SiteBefore& before) {
-    if (before.source == kernels::SiteSource::Rows && !transform.hasBlocks() && !transform.hasMix()) return;
+std::vector<float> TransformSite::fuse(const Engine& engine, const format::Transform& transform,
+                                       const kernels::ActivationFormat& format, const SiteBefore& before) {
+    if (before.source == kernels::SiteSource::Rows && !transform.hasBlocks() && !transform.hasMix()) return {};
     kernels::SiteCodesShape shape;
     shape.width = width_;
     shape.source = before.source;
@@ -67,24 +75,29 @@ void TransformSite::fuse(const Engine& engine, WeightSink& sink, const format::T
     shape.format = format;
     if (kernels::SiteTiles::fits(engine.device, engine.allowed, shape)) {
         tiles_.emplace(engine.device, engine.pipelines, shape);
+    } else if (kernels::SiteTeams::suits(engine.device, shape) &&
+               kernels::SiteTeams::fits(engine.device, engine.allowed, shape)) {
+        teams_.emplace(engine.device, engine.pipelines, shape);
     } else if (kernels::SiteCodes::fits(engine.device, shape)) {
         fused_.emplace(engine.device, engine.pipelines, engine.allowed, shape);
         if (!fused_->preferred(1)) fused_.reset();
     }
-    if (!tiles_ && !fused_) return;
+    if (!tiles_ && !teams_ && !fused_) return {};
     const std::span<const float> matrix =
         shape.mixCore > 1 ? std::span<const float>(transform.mixMatrix) : std::span<const float>();
-    fusedFloats_ = uploadFloats(sink, kernels::SiteCodes::layOut(shape, before.gamma, matrix));
+    return kernels::SiteCodes::layOut(shape, before.gamma, matrix);
 }
 
 SiteInput TransformSite::record(vk::Recorder& recorder, const vk::BufferView& x, uint32_t rows,
                                 const SiteScratch& scratch) const {
     if (fusesAll(rows)) {
+        const kernels::QuantisedRows& codes = *scratch.codes;
         if (tiles_) {
-            tiles_->record(recorder,
-                           {x, fusedFloats_, blockWords_, *scratch.codes, rows, scratch.first, scratch.arrivals});
+            tiles_->record(recorder, {x, fusedFloats_, blockWords_, codes, rows, scratch.first, scratch.arrivals});
+        } else if (teams_) {
+            teams_->record(recorder, {x, blockWords_, codes, rows, scratch.arrivals});
         } else {
-            fused_->record(recorder, {x, fusedFloats_, blockWords_, *scratch.codes, rows});
+            fused_->record(recorder, {x, fusedFloats_, blockWords_, codes, rows});
         }
         return {x, scratch.codes};
     }

@@ -12,6 +12,7 @@
 #include "kernels/mix_hadamard.h"
 #include "kernels/quantise_rows.h"
 #include "kernels/site_codes.h"
+#include "kernels/site_teams.h"
 #include "kernels/site_tiles.h"
 #include "vk/recorder.h"
 
@@ -31,7 +32,7 @@ struct SiteScratch {
     vk::BufferView first;                           ///< [rows, K] float32 at least; must not overlap the site's input
     vk::BufferView second;                          ///< likewise, nor `first`
     const kernels::QuantisedRows* codes = nullptr;  ///< for sites with quantised activations, of this site's width
-    vk::BufferView arrivals;                        ///< likewise: kernels::SiteTiles::arrivalBytes() of zeros
+    vk::BufferView arrivals;                        ///< likewise: kernels::SiteTeams::arrivalBytes() of zeros
 };
 
 /// What stands before a site's transform, so that fuse() can take it in: nothing, a norm or SwiGLU.
@@ -63,20 +64,22 @@ class TransformSite {
 
   private:
     bool fusesAll(uint32_t rows) const {
-        return (tiles_ && tiles_->preferred(rows)) || (fused_ && fused_->preferred(rows));
+        return (tiles_ && tiles_->preferred(rows)) || (teams_ && teams_->preferred(rows)) || (fused_ && fused_->preferred(rows));
     }
     void planMix(const Engine& engine, WeightSink& sink, const format::Transform& transform,
                  const std::optional<kernels::ActivationFormat>& format);
-    void fuse(const Engine& engine, WeightSink& sink, const format::Transform& transform,
-              const kernels::ActivationFormat& format, const SiteBefore& before);
+    /// Makes one of the kernels that do all in one dispatch, where one suits, and gives its floats.
+    std::vector<float> fuse(const Engine& engine, const format::Transform& transform,
+                            const kernels::ActivationFormat& format, const SiteBefore& before);
 
     uint32_t width_;
     std::optional<kernels::SiteTiles> tiles_;  // all of the following in one dispatch, where it suits
-    std::optional<kernels::SiteCodes> fused_;  // the same where tiles do not fit
+    std::optional<kernels::SiteTeams> teams_;  // the same where those do not fit
+    std::optional<kernels::SiteCodes> fused_;  // the same where neither does
     vk::BufferView fusedFloats_;
     std::optional<kernels::BlockTransform> blocks_;
     bool blocksTakeSwiGlu_ = false;
-    vk::BufferView blockWords_;
+    vk::BufferView blockWords_;  // behind the blocks what teams_ reads too
     std::optional<kernels::MixCodes> mixCodes_;  // both mixes and the quantiser in one dispatch, where there is one
     std::optional<kernels::MixDense> mixCore_;
     vk::BufferView mixMatrix_;

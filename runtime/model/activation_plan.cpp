@@ -86,7 +86,7 @@ std::vector<uint64_t> ActivationPlan::deviceSizes(const format::ModelConfig& con
                                        [&](format::SiteKind kind) { return quantisesActivations(config, kind); });
     if (quantised) {
         sizes.push_back(kernels::QuantisedRows::sizeBytes(rows, static_cast<uint32_t>(widestSite(config))));
-        sizes.push_back(kernels::SiteTiles::arrivalBytes());
+        sizes.push_back(kernels::SiteTeams::arrivalBytes(widestSite(config), rows));
     }
     for (const uint64_t width : {hidden, hidden, static_cast<uint64_t>(config.vocabSize)}) {
         sizes.push_back(logitRows * width * sizeof(float));
@@ -120,7 +120,7 @@ void ActivationPlan::planCodes(const layers::Engine& engine, const format::Model
         activations_.codes[static_cast<size_t>(kind)] = &*codes;
     }
     if (storage.size == 0) return;
-    activations_.arrivals = layers::allocateZeros(engine, device_, kernels::SiteTiles::arrivalBytes());
+    activations_.arrivals = layers::allocateZeros(engine, device_, kernels::SiteTeams::arrivalBytes(widest, rows));
 }
 
 KeyValueCache::KeyValueCache(const layers::Engine& engine, const format::ModelConfig& config, uint32_t contextLength)

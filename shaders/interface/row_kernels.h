@@ -1,5 +1,5 @@
 // The push constants of the kernels that work row by row (embedding, rms_norm, rope_store, swiglu, mix_hadamard,
-// mix_dense, mix_codes, block_transform, site_codes, site_tiles), for C++ and GLSL.
+// mix_dense, mix_codes, block_transform, site_codes, site_tiles, site_teams), for C++ and GLSL.
 //
 // groupsX, groupsY: workgroups of the whole dispatch, by which a kernel strides over its grid. Not gl_NumWorkGroups: a
 // dispatch that is run in parts (vkCmdDispatchBase) would see those of the part.
@@ -89,6 +89,12 @@ struct SiteTilesPush {
     uint floatsLow, floatsHigh;
     uint scratchLow, scratchHigh;
 };
+
+struct SiteTeamsPush {
+    float epsilon;   ///< of the norm
+    float mixScale;  ///< 1 / sqrt(order) of the Hadamard mix
+};
+VULCAT_CONSTANT uint kSiteCounters = 256;  ///< words in front of what the teams of site_teams.comp hand on
 
 // Values of the specialisation constant SOURCE.
 VULCAT_CONSTANT uint kSourceRows = 0;    ///< x [M, K] as it is
