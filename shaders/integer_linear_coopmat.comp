@@ -5,8 +5,8 @@
 //           matrices. Workgroup x walks the columns, y the rows.
 // K         steps of STEP blocks of 32 inputs go through shared memory, activations as they are and weights as bytes in the
 //           order of K, in two buffers: while one is multiplied, the loads of the next DEPTH steps are under way, and a step
-//           takes one barrier. K is whole rounds of DEPTH steps. A row ends in 16 unused bytes, which spreads the rows over
-//           the banks.
+//           takes one barrier. A row ends in 16 unused bytes, which spreads the rows over the banks. Blocks past K have
+//           weight 0.
 // AHEAD     a subgroup asks for the matrices of its next products before it starts on those it has. On an H100 that was worth
 //           a quarter with 64 x 64 sums a subgroup, of which a core has room for eight, and a loss of a fifth with smaller
 //           ones; the same holds for addresses that are kept from step to step instead of computed anew.
@@ -40,7 +40,7 @@ layout(constant_id = 9) const uint STEP = 1;             // blocks
 layout(constant_id = 10) const bool ONE_GROUP = false;   // of all of K
 layout(constant_id = 11) const uint DEPTH = 1;           // steps whose loads are under way
 layout(constant_id = 12) const uint WEIGHT_BITS = 4;
-layout(constant_id = 13) const bool AHEAD = false;       // DEPTH or the matrices of a step along K are even
+layout(constant_id = 13) const bool AHEAD = false;       // K is whole steps; DEPTH or the matrices of a step along K are even
 const uint THREADS = gl_WorkGroupSize.x;
 const uint WAVE_ROWS = FRAGS_M * SHAPE_M;
 const uint WAVE_COLUMNS = FRAGS_N * SHAPE_N;
@@ -96,36 +96,59 @@ uvec2 parameterOf(uint column, uint group) {
 // Row of the tile and word of the step that load `at` of the tile's activations brings. Neighbours take the words of a row,
 // and invocations that store at once take rows that lie in other banks.
 uint rowOfLoad(uint at) {
-    const uint words = 2 * STEP, turn = at / words % 8 * words;
-    return at / words / 8 * 8 + turn % 8 + turn / 8;
+    const uint i = at / (2 * STEP), turn = i % 8 * (2 * STEP);
+    return i - i % 8 + turn % 8 + turn / 8;
 }
 uint wordOfLoad(uint at) { return at % (2 * STEP); }
 
-uint activationAt[ACTIVATION_LOADS];
+uint activationAt[ACTIVATION_LOADS];  // with AHEAD
 uint weightAt[WEIGHT_LOADS];
 
-uint activationOf(uint i) {
-    const uint at = i * THREADS + gl_LocalInvocationID.x;
-    return rowWord(min(rowOfLoad(at), TILE_ROWS - 1)) + 1 + wordOfLoad(at);
-}
-uint weightOf(uint i) {
-    const uint at = i * THREADS + gl_LocalInvocationID.x, column = gl_WorkGroupID.x * TILE_COLUMNS + at % TILE_COLUMNS;
-    const uint unit = min(at / TILE_COLUMNS, STEP * UNITS_OF_BLOCK - 1);
-    return (tileOf(column) * push.blocks * UNITS_OF_BLOCK + unit) * LANES + column % LANES;
-}
-
 void findLoads() {
-    [[unroll]] for (uint i = 0; i < ACTIVATION_LOADS; ++i) activationAt[i] = activationOf(i);
-    [[unroll]] for (uint i = 0; i < WEIGHT_LOADS; ++i) weightAt[i] = weightOf(i);
+    [[unroll]] for (uint i = 0; i < ACTIVATION_LOADS; ++i) {
+        const uint at = i * THREADS + gl_LocalInvocationID.x;
+        activationAt[i] = rowWord(min(rowOfLoad(at), TILE_ROWS - 1)) + 1 + wordOfLoad(at);
+    }
+    [[unroll]] for (uint i = 0; i < WEIGHT_LOADS; ++i) {
+        const uint at = i * THREADS + gl_LocalInvocationID.x, column = gl_WorkGroupID.x * TILE_COLUMNS + at % TILE_COLUMNS;
+        const uint unit = min(at / TILE_COLUMNS, STEP * UNITS_OF_BLOCK - 1);
+        weightAt[i] = (tileOf(column) * push.blocks * UNITS_OF_BLOCK + unit) * LANES + column % LANES;
+    }
 }
 
-// Past the end the last step once more, which is not multiplied.
-void loadStep(uint slot, uint block) {
+const uint NO_WEIGHT = WEIGHT_BITS == 4 ? 0x88888888u : 0u;
+
+void loadStepAhead(uint slot, uint block) {
     const uint from = min(block, push.blocks - STEP);
     [[unroll]] for (uint i = 0; i < ACTIVATION_LOADS; ++i)
-        nextActivations[slot * ACTIVATION_LOADS + i] = activations[(AHEAD ? activationAt[i] : activationOf(i)) + 2 * from];
-    [[unroll]] for (uint i = 0; i < WEIGHT_LOADS; ++i)
-        nextWeights[slot * WEIGHT_LOADS + i] = codes[(AHEAD ? weightAt[i] : weightOf(i)) + from * UNITS_OF_BLOCK * LANES];
+        nextActivations[slot * ACTIVATION_LOADS + i] = activations[activationAt[i] + 2 * from];
+    [[unroll]] for (uint i = 0; i < WEIGHT_LOADS; ++i) {
+        const uvec4 words = codes[weightAt[i] + from * UNITS_OF_BLOCK * LANES];
+        nextWeights[slot * WEIGHT_LOADS + i] = block < push.blocks ? words : uvec4(NO_WEIGHT);
+    }
+}
+
+// Limits and addresses of each load by themselves: with one limit for all, or without any, the same tile took an H100 a third
+// longer.
+void loadStepNow(uint slot, uint block) {
+    [[unroll]] for (uint i = 0; i < ACTIVATION_LOADS; ++i) {
+        const uint at = i * THREADS + gl_LocalInvocationID.x, row = rowOfLoad(at);
+        const uint word = min(2 * block + wordOfLoad(at), 2 * push.blocks - 1);
+        if (row < TILE_ROWS) nextActivations[slot * ACTIVATION_LOADS + i] = activations[rowWord(row) + 1 + word];
+    }
+    [[unroll]] for (uint i = 0; i < WEIGHT_LOADS; ++i) {
+        const uint at = i * THREADS + gl_LocalInvocationID.x;
+        const uint column = gl_WorkGroupID.x * TILE_COLUMNS + at % TILE_COLUMNS;
+        const uint unit = block * UNITS_OF_BLOCK + at / TILE_COLUMNS, units = push.blocks * UNITS_OF_BLOCK;
+        if (at >= UNITS_OF_BLOCK * STEP * TILE_COLUMNS) continue;
+        const uvec4 words = codes[(tileOf(column) * units + min(unit, units - 1)) * LANES + column % LANES];
+        nextWeights[slot * WEIGHT_LOADS + i] = unit < units ? words : uvec4(NO_WEIGHT);
+    }
+}
+
+void loadStep(uint slot, uint block) {
+    if (AHEAD) loadStepAhead(slot, block);
+    else loadStepNow(slot, block);
 }
 
 // Unsigned nibbles q + 8 in the high halves of bytes to int8 16 q.
@@ -192,44 +215,44 @@ void clearSums() {
     [[unroll]] for (uint i = 0; i < FRAGS_M * FRAGS_N; ++i) sums[i] = SUM_MATRIX(0);
 }
 
-// Matrices along K in a step; SETS of those of the products: with AHEAD the next ones beside those in use.
-const uint MATRICES_K = 32 * STEP / SHAPE_K;
-const uint SETS = AHEAD ? 2 : 1;
-A_MATRIX x[SETS * FRAGS_M];
-B_MATRIX w[SETS * FRAGS_N];
-
-void loadActivations(uint set, uint side, uint k) {
-    const uint first = side * BUFFER_QUADS + waveRow() * ROW_QUADS + k * SHAPE_K / CHUNK;
-    [[unroll]] for (uint m = 0; m < FRAGS_M; ++m)
-        coopMatLoad(x[set * FRAGS_M + m], quads, first + m * SHAPE_M * ROW_QUADS, ROW_QUADS, gl_CooperativeMatrixLayoutRowMajor);
-}
-
-void loadWeights(uint set, uint side, uint k, uint n) {
-    const uint first = side * BUFFER_QUADS + (TILE_ROWS + waveColumn()) * ROW_QUADS + k * SHAPE_K / CHUNK;
-    coopMatLoad(w[set * FRAGS_N + n], quads, first + n * SHAPE_N * ROW_QUADS, ROW_QUADS, gl_CooperativeMatrixLayoutColumnMajor);
-}
-
-void multiply(uint set, uint n) {
-    [[unroll]] for (uint m = 0; m < FRAGS_M; ++m)
-        sums[m * FRAGS_N + n] = coopMatMulAdd(x[set * FRAGS_M + m], w[set * FRAGS_N + n], sums[m * FRAGS_N + n]);
-}
+const uint MATRICES_K = 32 * STEP / SHAPE_K;  // of a step
 
 void multiplyStep(uint side) {
-    [[unroll]] for (uint k = 0; k < MATRICES_K; ++k) {
-        loadActivations(0, side, k);
+    const uint rows = side * BUFFER_QUADS + waveRow() * ROW_QUADS;
+    const uint columns = side * BUFFER_QUADS + (TILE_ROWS + waveColumn()) * ROW_QUADS;
+    [[unroll]] for (uint k = 0; k < 32 * STEP; k += SHAPE_K) {
+        A_MATRIX x[FRAGS_M];
+        [[unroll]] for (uint m = 0; m < FRAGS_M; ++m)
+            coopMatLoad(x[m], quads, rows + m * SHAPE_M * ROW_QUADS + k / CHUNK, ROW_QUADS, gl_CooperativeMatrixLayoutRowMajor);
         [[unroll]] for (uint n = 0; n < FRAGS_N; ++n) {
-            loadWeights(0, side, k, n);
-            multiply(0, n);
+            B_MATRIX w;
+            coopMatLoad(w, quads, columns + n * SHAPE_N * ROW_QUADS + k / CHUNK, ROW_QUADS, gl_CooperativeMatrixLayoutColumnMajor);
+            [[unroll]] for (uint m = 0; m < FRAGS_M; ++m)
+                sums[m * FRAGS_N + n] = coopMatMulAdd(x[m], w, sums[m * FRAGS_N + n]);
         }
     }
 }
 
+// With AHEAD: two sets of matrices, of the products under way and of the next.
+A_MATRIX setX[2 * FRAGS_M];
+B_MATRIX setW[2 * FRAGS_N];
+
 void loadSet(uint set, uint side, uint k) {
-    loadActivations(set, side, k);
-    [[unroll]] for (uint n = 0; n < FRAGS_N; ++n) loadWeights(set, side, k, n);
+    const uint rows = side * BUFFER_QUADS + waveRow() * ROW_QUADS + k * SHAPE_K / CHUNK;
+    const uint columns = side * BUFFER_QUADS + (TILE_ROWS + waveColumn()) * ROW_QUADS + k * SHAPE_K / CHUNK;
+    [[unroll]] for (uint m = 0; m < FRAGS_M; ++m)
+        coopMatLoad(setX[set * FRAGS_M + m], quads, rows + m * SHAPE_M * ROW_QUADS, ROW_QUADS, gl_CooperativeMatrixLayoutRowMajor);
+    [[unroll]] for (uint n = 0; n < FRAGS_N; ++n)
+        coopMatLoad(setW[set * FRAGS_N + n], quads, columns + n * SHAPE_N * ROW_QUADS, ROW_QUADS, gl_CooperativeMatrixLayoutColumnMajor);
 }
 
-// The products of step i of a round from sets in turn; the next step's words go to the other side in time for its first set.
+void multiplySet(uint set) {
+    [[unroll]] for (uint n = 0; n < FRAGS_N; ++n)
+        [[unroll]] for (uint m = 0; m < FRAGS_M; ++m)
+            sums[m * FRAGS_N + n] = coopMatMulAdd(setX[set * FRAGS_M + m], setW[set * FRAGS_N + n], sums[m * FRAGS_N + n]);
+}
+
+// The products of step i of a round; the next step's words go to the other side in time for its first set.
 void multiplyStepAhead(uint i, uint side, uint slot) {
     [[unroll]] for (uint k = 0; k < MATRICES_K; ++k) {
         const uint set = (i * MATRICES_K + k) % 2;
@@ -238,8 +261,8 @@ void multiplyStepAhead(uint i, uint side, uint slot) {
             storeStep(slot, side ^ 1);
             barrier();
         }
-        loadSet(set ^ 1, last ? side ^ 1 : side, last ? 0 : k + 1);
-        [[unroll]] for (uint n = 0; n < FRAGS_N; ++n) multiply(set, n);
+        loadSet(set ^ 1, last ? side ^ 1 : side, (k + 1) % MATRICES_K);
+        multiplySet(set);
     }
 }
 
@@ -347,23 +370,25 @@ void main() {
     if (AHEAD) loadSet(0, 0, 0);
     for (uint first = 0; first < push.blocks; first += DEPTH * STEP) {
         [[unroll]] for (uint i = 0; i < DEPTH; ++i) {
-            const uint next = first + (i + 1) * STEP, slot = (i + 1) % DEPTH;
-            const bool groupEnds = !ONE_GROUP && (next == push.blocks || next % push.groupBlocks == 0);
+            const uint block = first + i * STEP, next = block + STEP, slot = (i + 1) % DEPTH;
+            const bool groupEnds = !ONE_GROUP && block < push.blocks && (next >= push.blocks || next % push.groupBlocks == 0);
             const bool groupFollows = groupEnds && next < push.blocks;
             if (groupFollows) loadColumns(group + 1);
             if (AHEAD) {
                 multiplyStepAhead(i, side, slot);
+                loadStep(slot, next + DEPTH * STEP);
+                if (groupEnds) finishGroup(group);
             } else {
                 multiplyStep(side);
+                if (groupEnds) finishGroup(group);
                 storeStep(slot, side ^ 1);
+                loadStep(slot, next + DEPTH * STEP);
             }
-            loadStep(slot, next + DEPTH * STEP);
-            if (groupEnds) finishGroup(group);
             if (groupFollows) storeColumns(++group);
             if (!AHEAD) barrier();
             side ^= 1;
         }
     }
-    if (AHEAD) barrier();  // the last matrices that were asked for are read
+    if (AHEAD) barrier();  // the last set that was asked for is read
     storeResults();
 }

@@ -65,6 +65,9 @@ void loadBlock(uint slot, uint block) {
         [[unroll]] for (uint part = 0; part < UNITS_OF_BLOCK; ++part)
             units[(slot * TILE_N + n) * UNITS_OF_BLOCK + part] = codes[firstUnit[n] + (block * UNITS_OF_BLOCK + part) * LANES];
     }
+}
+
+void loadInputs(uint slot, uint block) {
     if (!AHEAD) return;
     [[unroll]] for (uint m = 0; m < TILE_M; ++m) {
         [[unroll]] for (uint part = 0; part < 2; ++part) inputs[(slot * 2 + part) * TILE_M + m] = activationsOf(m, block, part);
@@ -91,6 +94,7 @@ void multiplyBlock(uint slot, uint block) {
 
 void loadBatch(uint batch, uint block) {
     [[unroll]] for (uint u = 0; u < UNROLL; ++u) loadBlock(batch * UNROLL + u, block + u);
+    [[unroll]] for (uint u = 0; u < UNROLL; ++u) loadInputs(batch * UNROLL + u, block + u);
 }
 
 void multiplyBatch(uint batch, uint block) {
@@ -99,24 +103,27 @@ void multiplyBatch(uint batch, uint block) {
 
 void multiplyBlocks(uint block, uint end) {
     [[unroll]] for (uint i = 0; i < SUMS; ++i) sums[i] = 0;
-    const uint whole = block + (end - block) / UNROLL * UNROLL;
     if (AHEAD) {
-        if (block < whole) loadBatch(0, block);
-        for (; block < whole; block += 2 * UNROLL) {
-            const uint second = block + UNROLL, third = second + UNROLL;
-            if (second < whole) loadBatch(1, second);
+        if (block + UNROLL <= end) loadBatch(0, block);
+        for (; block + UNROLL <= end; block += 2 * UNROLL) {
+            if (block + 2 * UNROLL <= end) loadBatch(1, block + UNROLL);
             multiplyBatch(0, block);
-            if (third < whole) loadBatch(0, third);
-            if (second < whole) multiplyBatch(1, second);
+            if (block + 2 * UNROLL > end) {
+                block += UNROLL;
+                break;
+            }
+            if (block + 3 * UNROLL <= end) loadBatch(0, block + 2 * UNROLL);
+            multiplyBatch(1, block + UNROLL);
         }
     } else {
-        for (; block < whole; block += UNROLL) {
+        for (; block + UNROLL <= end; block += UNROLL) {
             loadBatch(0, block);
             multiplyBatch(0, block);
         }
     }
-    for (block = whole; block < end; ++block) {
+    for (; block < end; ++block) {
         loadBlock(0, block);
+        loadInputs(0, block);
         multiplyBlock(0, block);
     }
 }

@@ -190,10 +190,11 @@ class Tiles {
         const auto tiles = static_cast<uint32_t>(divideUp(size_.outputs, lanes_));
         const uint32_t tilesAtOnce = rows > 1 && tiles >= kManyTiles ? 2 : 1;
         const uint32_t units = tilesAtOnce * shape_.units() / blocksOf(shape_);
-        const uint32_t atOnce = scalars ? std::min(kBlocksAtOnce, kUnitsAtOnce / units) : kBlocksAtOnce;
+        const uint32_t atOnce = ahead ? kBlocksAtOnce / units : scalars ? std::min(kBlocksAtOnce, kUnitsAtOnce / units) : kBlocksAtOnce;
         const uint32_t unroll = std::bit_floor(std::min(atOnce, groupBlocksOf(shape_)));
         const uint32_t parts = std::max(groups == 1 ? blocksOf(shape_) / unroll : groups, 1u);
-        const uint32_t usual = std::min(std::bit_floor(std::max(subgroups * tilesAtOnce / tiles, 1u)), std::bit_floor(parts));
+        const uint32_t wanted = std::max(subgroups * tilesAtOnce / tiles, ahead ? 2u : 1u);
+        const uint32_t usual = std::min(std::bit_floor(wanted), std::bit_floor(parts));
         const auto shares = static_cast<uint32_t>(device_.limits().maxSharedBytes / (rows * tilesAtOnce * lanes_ * sizeof(uint32_t)));
         const uint32_t threads = ahead ? kThreadsAhead : scalars && rows * tilesAtOnce > kMostSums ? kThreadsOfMore : ~0u;
         const uint32_t most = std::min({kMostSplits, shares, std::min(threads, device_.limits().maxWorkgroupInvocations) / lanes_});
@@ -234,23 +235,23 @@ class Tiles {
             return;
         }
         // On a GPU what a large tile reads serves more products, but a layer has few of them. Measured on an H100.
-        addMatrix(*shape, {1, 4, 1, 1, 2, 2, 1, 400});
-        addMatrix(*shape, {2, 2, frags(32, shape->m), frags(32, shape->n), 2, 2, 2.5, 230});
+        addMatrix(*shape, {1, 4, 1, 1, 2, 3, 1, 400});
+        addMatrix(*shape, {2, 2, frags(32, shape->m), frags(32, shape->n), 2, 3, 2.5, 230});
         constexpr uint64_t kRows = 128, kColumns = 256, kWorkgroups = 128;
         const bool large = shape_.groups() == 1 && divideUp(maxRows_, kRows) * (size_.outputs / kColumns) >= kWorkgroups;
-        addMatrix(*shape, {2, 4, frags(64, shape->m), frags(64, shape->n), 1, 2, 3.6, 115}, large && !nvidia_);
+        const bool ahead = large && nvidia_ && blocksOf(shape_) % 2 == 0;
+        addMatrix(*shape, {2, 4, frags(64, shape->m), frags(64, shape->n), 1, 2, 3.6, 115}, large && !ahead);
         addMatrix(*shape, {2, 4, frags(64, shape->m), frags(32, shape->n), 2, 2, 3.6, 115}, !large);
-        addMatrix(*shape, {2, 2, frags(64, shape->m), frags(64, shape->n), 2, 2, 3.6, 230, kAhead}, large && nvidia_);
+        addMatrix(*shape, {2, 2, frags(64, shape->m), frags(64, shape->n), 2, 2, 2, 264, kAhead}, ahead);
     }
 
-    /// Whole steps, and rounds of as many as are under way, must make up all that is summed.
+    /// Groups hold whole steps, and their results need the registers of steps under way.
     MatrixTile fitted(MatrixTile matrices, uint32_t shapeK) const {
         const bool oneGroup = shape_.groups() == 1;
-        const uint32_t blocks = blocksOf(shape_);
-        if (blocks % matrices.step != 0 || groupBlocksOf(shape_) % matrices.step != 0) matrices.step = 1;
-        if (!oneGroup || blocks % (matrices.step * matrices.depth) != 0) matrices.depth = 1;  // groups' results need the registers
-        // Sets of matrices take turns, so that a round must have an even number.
-        if (kBlockInputs / shapeK * matrices.step * matrices.depth % 2 != 0) matrices.form = 0;
+        if (!oneGroup && groupBlocksOf(shape_) % matrices.step != 0) matrices.step = 1;
+        if (!oneGroup) matrices.depth = 1;
+        const bool turns = kBlockInputs / shapeK * matrices.step * matrices.depth % 2 == 0;
+        if (blocksOf(shape_) % matrices.step != 0 || !turns) matrices.form = 0;
         return matrices;
     }
 
