@@ -101,7 +101,7 @@ void startLoads(uint row, uint column) {
     if (SOURCE == kSourceNorm) {
         [[unroll]] for (uint i = 0; i < NORM_ROUNDS; ++i) {
             const uint quad = i * LANES + lane;
-            rowQuads[i] = quad < QUADS ? LOADWIDE(x, row * WIDTH, quad) : vec4(0);
+            rowQuads[i] = QUADS % LANES == 0 || quad < QUADS ? LOADWIDE(x, row * WIDTH, quad) : vec4(0);
         }
     }
     if (SOURCE == kSourceSwiGlu) {
@@ -177,6 +177,25 @@ const uint POWER = LOW * HIGH;
 const uint OUTER = WIDTH / (UNIT * POWER);
 const uint WITHIN = STRIDE / SLICES;  // positions of a slice
 
+// Butterflies of `order` neighbours, a power of two up to 32. The strides stand here by themselves: drivers unroll no loop that
+// doubles its counter, and would then look for each element at run time.
+#define BUTTERFLY(Value, at, count, order, h)           \
+    if (h < (order)) {                                  \
+        [[unroll]] for (uint v = 0; v < (count); ++v) { \
+            if ((v & h) == 0) {                         \
+                const Value a = at[v], b = at[v | h];   \
+                at[v] = a + b;                          \
+                at[v | h] = a - b;                      \
+            }                                           \
+        }                                               \
+    }
+#define BUTTERFLIES(Value, at, count, order) \
+    BUTTERFLY(Value, at, count, order, 1)    \
+    BUTTERFLY(Value, at, count, order, 2)    \
+    BUTTERFLY(Value, at, count, order, 4)    \
+    BUTTERFLY(Value, at, count, order, 8)    \
+    BUTTERFLY(Value, at, count, order, 16)
+
 // First step. An item is one position of LOW elements and up to 8 outputs of the dense mix.
 const uint TILE = CORE < 8 ? CORE : 8;
 const uint TILES = (CORE + TILE - 1) / TILE;
@@ -225,15 +244,7 @@ void firstStep(uint row) {
             [[unroll]] for (uint l = 0; l < LOW; ++l) sums[k * LOW + l] = scratch[at + l * UNIT];
         }
     }
-    [[unroll]] for (uint h = 1; h < LOW; h *= 2) {
-        [[unroll]] for (uint v = 0; v < ITEMS * VALUES; ++v) {
-            if ((v & h) == 0) {
-                const float a = sums[v], b = sums[v | h];
-                sums[v] = a + b;
-                sums[v | h] = a - b;
-            }
-        }
-    }
+    BUTTERFLIES(float, sums, ITEMS * VALUES, LOW)
 }
 
 // Second step. An item is four positions of HIGH elements that lie RUN quads of the slice apart.
@@ -272,15 +283,7 @@ void exchange() {
 void secondStep() {
     [[unroll]] for (uint v = 0; v < QUAD_ITEMS * HIGH; ++v) mixed[v] = vec4(0);
     exchange();
-    [[unroll]] for (uint h = 1; h < HIGH; h *= 2) {
-        [[unroll]] for (uint v = 0; v < QUAD_ITEMS * HIGH; ++v) {
-            if ((v & h) == 0) {
-                const vec4 a = mixed[v], b = mixed[v | h];
-                mixed[v] = a + b;
-                mixed[v | h] = a - b;
-            }
-        }
-    }
+    BUTTERFLIES(vec4, mixed, QUAD_ITEMS * HIGH, HIGH)
     [[unroll]] for (uint v = 0; v < QUAD_ITEMS * HIGH; ++v) mixed[v] *= push.mixScale;
 }
 
