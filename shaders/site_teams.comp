@@ -133,7 +133,7 @@ float transformInput() {
 
 void transformBlocks(uint row) {
     const uint n = gl_WorkGroupID.x * OUTPUTS + lane;
-    const uint column = min(n, WIDTH - 1);
+    const uint column = WIDTH % OUTPUTS == 0 && OUTPUTS == LANES ? n : min(n, WIDTH - 1);
     startLoads(row, column);
     const float value = transformInput();
     const bool owns = OUTPUTS == LANES || lane < OUTPUTS;
@@ -144,8 +144,7 @@ void transformBlocks(uint row) {
         }
     }
     barrier();
-    if (!owns || n >= WIDTH) return;
-    const uint first = lane / BLOCK * (BLOCK / 4);
+    const uint first = (OUTPUTS == LANES ? lane : min(lane, OUTPUTS - 1)) / BLOCK * (BLOCK / 4);
     float sum = 0;
     [[unroll]] for (uint word = 0; word < BLOCK / 8; ++word) {
         const vec4 a = values[first + 2 * word];
@@ -155,7 +154,7 @@ void transformBlocks(uint row) {
         [[unroll]] for (uint j = 0; j < 4; ++j) sum += a[j] * low[j];
         [[unroll]] for (uint j = 0; j < 4; ++j) sum += b[j] * high[j];
     }
-    scratch[row * WIDTH + n] = sum;
+    if (owns && (WIDTH % OUTPUTS == 0 || n < WIDTH)) scratch[row * WIDTH + n] = sum;
 }
 
 // True for the team that finds the blocks of the whole row written.
@@ -215,32 +214,44 @@ Item itemOf(uint index) {
     return Item(index / SLICE_ITEMS, rest % WITHIN, above % TILES, above / TILES * POWER + rest / WITHIN % HIGH * LOW);
 }
 
-void mixDense(uint at, uint tile, uint first) {
-    [[unroll]] for (uint v = 0; v < VALUES; ++v) sums[first + v] = 0;
-    for (uint begin = 0; begin < CORE; begin += AT_ONCE) {
+uint firstElement(uint row, Item item) { return row * WIDTH + item.element * UNIT + item.slice * WITHIN + item.position; }
+
+// Adds to all sums of the dense mix inputs begin .. begin + AT_ONCE - 1.
+void addInputs(uint row, uint begin) {
+    [[unroll]] for (uint k = 0; k < ITEMS; ++k) {
+        const Item item = itemOf(min(k * LANES + lane, SLICES * SLICE_ITEMS - 1));
+        const uint at = firstElement(row, item) + begin * STRIDE;
         float inputs[AT_ONCE * LOW];
         [[unroll]] for (uint l = 0; l < LOW; ++l) {
             [[unroll]] for (uint j = 0; j < AT_ONCE; ++j) {
-                inputs[j * LOW + l] = begin + j < CORE ? scratch[at + l * UNIT + (begin + j) * STRIDE] : 0.0;
+                inputs[j * LOW + l] = CORE <= AT_ONCE || begin + j < CORE ? scratch[at + l * UNIT + j * STRIDE] : 0.0;
             }
         }
         [[unroll]] for (uint j = 0; j < AT_ONCE; ++j) {
-            const uint factors = min(begin + j, CORE - 1) * (PADDED / 4) + 2 * tile;
+            const uint factors = (CORE <= AT_ONCE ? j : min(begin + j, CORE - 1)) * (PADDED / 4) + 2 * item.tile;
             [[unroll]] for (uint i = 0; i < TILE; ++i) {
                 const float factor = matrix[factors + i / 4][i % 4];
-                [[unroll]] for (uint l = 0; l < LOW; ++l) sums[first + i * LOW + l] += factor * inputs[j * LOW + l];
+                [[unroll]] for (uint l = 0; l < LOW; ++l) sums[k * VALUES + i * LOW + l] += factor * inputs[j * LOW + l];
             }
         }
     }
 }
 
+void mixDense(uint row) {
+    [[unroll]] for (uint v = 0; v < ITEMS * VALUES; ++v) sums[v] = 0;
+    if (CORE <= AT_ONCE) {
+        addInputs(row, 0);
+    } else {
+        for (uint begin = 0; begin < CORE; begin += AT_ONCE) addInputs(row, begin);
+    }
+}
+
 void firstStep(uint row) {
-    [[unroll]] for (uint k = 0; k < ITEMS; ++k) {
-        const Item item = itemOf(min(k * LANES + lane, SLICES * SLICE_ITEMS - 1));
-        const uint at = row * WIDTH + item.element * UNIT + item.slice * WITHIN + item.position;
-        if (CORE > 1) {
-            mixDense(at, item.tile, k * VALUES);
-        } else {
+    if (CORE > 1) {
+        mixDense(row);
+    } else {
+        [[unroll]] for (uint k = 0; k < ITEMS; ++k) {
+            const uint at = firstElement(row, itemOf(min(k * LANES + lane, SLICES * SLICE_ITEMS - 1)));
             [[unroll]] for (uint l = 0; l < LOW; ++l) sums[k * LOW + l] = scratch[at + l * UNIT];
         }
     }
