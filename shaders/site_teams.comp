@@ -5,7 +5,7 @@
 //           site_codes.comp; 2 rows as in quantise_rows.comp; 3 counters and float32 [M, K] behind them, see Teams. (Two and two
 //           share a buffer, since BASE has four.)
 // Mapping   WorkGroupID.y is the row, x a team: it takes SHARE blocks of the row, an invocation one output of them.
-// Latency   is what a row costs, each round trip to memory a tenth of it. So all loads whose addresses are known (the row for the
+// Latency   is what a row costs: some round trips to memory, one after the other. So all loads whose addresses are known (the row for the
 //           norm, the invocation's inputs, its weights, the mix's matrix) are under way before the first wait, and reductions
 //           take two rounds of few values instead of one of many or of a tree.
 // Teams     When a row has several, each counts itself in the row's counter when its blocks are written; the last one to come
@@ -144,7 +144,8 @@ void transformBlocks(uint row) {
         }
     }
     barrier();
-    const uint first = (OUTPUTS == LANES ? lane : min(lane, OUTPUTS - 1)) / BLOCK * (BLOCK / 4);
+    if (!owns) return;
+    const uint first = lane / BLOCK * (BLOCK / 4);
     float sum = 0;
     [[unroll]] for (uint word = 0; word < BLOCK / 8; ++word) {
         const vec4 a = values[first + 2 * word];
@@ -154,7 +155,7 @@ void transformBlocks(uint row) {
         [[unroll]] for (uint j = 0; j < 4; ++j) sum += a[j] * low[j];
         [[unroll]] for (uint j = 0; j < 4; ++j) sum += b[j] * high[j];
     }
-    if (owns && (WIDTH % OUTPUTS == 0 || n < WIDTH)) scratch[row * WIDTH + n] = sum;
+    if (WIDTH % OUTPUTS == 0 || n < WIDTH) scratch[row * WIDTH + n] = sum;
 }
 
 // True for the team that finds the blocks of the whole row written.
@@ -268,25 +269,26 @@ uint firstQuad(uint index) {
     const uint rest = index % SLICE_QUADS;
     return rest / RUN * (HIGH * RUN) + rest % RUN;
 }
-bool isQuadItem(uint index) { return SLICES * SLICE_QUADS % LANES == 0 || index < SLICES * SLICE_QUADS; }
 
 void exchange() {
     for (uint slice = 0; slice < SLICES; ++slice) {
         if (slice > 0) barrier();  // the one before is read
         [[unroll]] for (uint k = 0; k < ITEMS; ++k) {
             const Item item = itemOf(k * LANES + lane);
-            if (item.slice != slice) continue;
-            [[unroll]] for (uint v = 0; v < VALUES; ++v) {
-                const uint output_ = item.tile * TILE + v / LOW;
-                const uint to = ((item.element + v % LOW) * CORE + output_) * WITHIN + item.position;
-                if (output_ < CORE) values[to / 4][to % 4] = sums[k * VALUES + v];
+            if (item.slice == slice) {
+                [[unroll]] for (uint v = 0; v < VALUES; ++v) {
+                    const uint output_ = item.tile * TILE + v / LOW;
+                    const uint to = ((item.element + v % LOW) * CORE + output_) * WITHIN + item.position;
+                    if (CORE % TILE == 0 || output_ < CORE) values[to / 4][to % 4] = sums[k * VALUES + v];
+                }
             }
         }
         barrier();
         [[unroll]] for (uint k = 0; k < QUAD_ITEMS; ++k) {
             const uint index = k * LANES + lane;
-            if (index / SLICE_QUADS != slice) continue;
-            [[unroll]] for (uint h = 0; h < HIGH; ++h) mixed[k * HIGH + h] = values[firstQuad(index) + h * RUN];
+            if (index / SLICE_QUADS == slice) {
+                [[unroll]] for (uint h = 0; h < HIGH; ++h) mixed[k * HIGH + h] = values[firstQuad(index) + h * RUN];
+            }
         }
     }
 }
@@ -309,24 +311,31 @@ Quantiser rowQuantiser(out float scale) {
     return quantiserOf(vec2(-range.x, range.y), scale);
 }
 
+// Writes the codes of item k; returns their sum.
+int writeItem(Quantiser quantiser, uint k, uint codes) {
+    const uint index = k * LANES + lane;
+    int sum = 0;
+    [[unroll]] for (uint h = 0; h < HIGH; ++h) {
+        uint word = 0;
+        [[unroll]] for (uint e = 0; e < 4; ++e) {
+            const int code = quantise(quantiser, mixed[k * HIGH + h][e]);
+            sum += code;
+            word |= (uint(code) & 0xFFu) << (8 * e);
+        }
+        const uint quad = firstQuad(index) + h * RUN;
+        const uint slice = index / SLICE_QUADS;
+        rows[codes + quad / (WITHIN / 4) * (STRIDE / 4) + slice * (WITHIN / 4) + quad % (WITHIN / 4)] = word;
+    }
+    return sum;
+}
+
 void writeCodes(uint row) {
     float scale;
     const Quantiser quantiser = rowQuantiser(scale);
     const uint header = row * (4 + WIDTH / 4);
     int sum = 0;
     [[unroll]] for (uint k = 0; k < QUAD_ITEMS; ++k) {
-        const uint index = k * LANES + lane;
-        if (!isQuadItem(index)) continue;
-        [[unroll]] for (uint h = 0; h < HIGH; ++h) {
-            uint word = 0;
-            [[unroll]] for (uint e = 0; e < 4; ++e) {
-                const int code = quantise(quantiser, mixed[k * HIGH + h][e]);
-                sum += code;
-                word |= (uint(code) & 0xFFu) << (8 * e);
-            }
-            const uint quad = firstQuad(index) + h * RUN;
-            rows[header + 4 + (quad / (WITHIN / 4) * STRIDE + index / SLICE_QUADS * WITHIN) / 4 + quad % (WITHIN / 4)] = word;
-        }
+        if (SLICES * SLICE_QUADS % LANES == 0 || k * LANES + lane < SLICES * SLICE_QUADS) sum += writeItem(quantiser, k, header + 4);
     }
     // Exact as floats: below 2^24 for all K an integer layer takes.
     const float codeSum = ofAll(vec2(sum, 0), true).x;
