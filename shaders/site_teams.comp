@@ -5,7 +5,7 @@
 //           site_codes.comp; 2 rows as in quantise_rows.comp; 3 counters and float32 [M, K] behind them, see Teams. (Two and two
 //           share a buffer, since BASE has four.)
 // Mapping   WorkGroupID.y is the row, x a team: it takes SHARE blocks of the row, an invocation one output of them.
-// Latency   is what a row costs, each round trip to memory a tenth of it. So all loads whose addresses are known (the row for the
+// Latency   is what a row costs: some round trips to memory, one after the other. So all loads whose addresses are known (the row for the
 //           norm, the invocation's inputs, its weights, the mix's matrix) are under way before the first wait, and reductions
 //           take two rounds of few values instead of one of many or of a tree.
 // Teams     When a row has several, each counts itself in the row's counter when its blocks are written; the last one to come
@@ -101,7 +101,7 @@ void startLoads(uint row, uint column) {
     if (SOURCE == kSourceNorm) {
         [[unroll]] for (uint i = 0; i < NORM_ROUNDS; ++i) {
             const uint quad = i * LANES + lane;
-            rowQuads[i] = quad < QUADS ? LOADWIDE(x, row * WIDTH, quad) : vec4(0);
+            rowQuads[i] = QUADS % LANES == 0 || quad < QUADS ? LOADWIDE(x, row * WIDTH, quad) : vec4(0);
         }
     }
     if (SOURCE == kSourceSwiGlu) {
@@ -133,7 +133,7 @@ float transformInput() {
 
 void transformBlocks(uint row) {
     const uint n = gl_WorkGroupID.x * OUTPUTS + lane;
-    const uint column = min(n, WIDTH - 1);
+    const uint column = WIDTH % OUTPUTS == 0 && OUTPUTS == LANES ? n : min(n, WIDTH - 1);
     startLoads(row, column);
     const float value = transformInput();
     const bool owns = OUTPUTS == LANES || lane < OUTPUTS;
@@ -144,7 +144,7 @@ void transformBlocks(uint row) {
         }
     }
     barrier();
-    if (!owns || n >= WIDTH) return;
+    if (!owns) return;
     const uint first = lane / BLOCK * (BLOCK / 4);
     float sum = 0;
     [[unroll]] for (uint word = 0; word < BLOCK / 8; ++word) {
@@ -155,7 +155,7 @@ void transformBlocks(uint row) {
         [[unroll]] for (uint j = 0; j < 4; ++j) sum += a[j] * low[j];
         [[unroll]] for (uint j = 0; j < 4; ++j) sum += b[j] * high[j];
     }
-    scratch[row * WIDTH + n] = sum;
+    if (WIDTH % OUTPUTS == 0 || n < WIDTH) scratch[row * WIDTH + n] = sum;
 }
 
 // True for the team that finds the blocks of the whole row written.
@@ -177,6 +177,25 @@ const uint POWER = LOW * HIGH;
 const uint OUTER = WIDTH / (UNIT * POWER);
 const uint WITHIN = STRIDE / SLICES;  // positions of a slice
 
+// Butterflies of `order` neighbours, a power of two up to 32. The strides stand here by themselves: drivers unroll no loop that
+// doubles its counter, and would then look for each element at run time.
+#define BUTTERFLY(Value, at, count, order, h)           \
+    if (h < (order)) {                                  \
+        [[unroll]] for (uint v = 0; v < (count); ++v) { \
+            if ((v & h) == 0) {                         \
+                const Value a = at[v], b = at[v | h];   \
+                at[v] = a + b;                          \
+                at[v | h] = a - b;                      \
+            }                                           \
+        }                                               \
+    }
+#define BUTTERFLIES(Value, at, count, order) \
+    BUTTERFLY(Value, at, count, order, 1)    \
+    BUTTERFLY(Value, at, count, order, 2)    \
+    BUTTERFLY(Value, at, count, order, 4)    \
+    BUTTERFLY(Value, at, count, order, 8)    \
+    BUTTERFLY(Value, at, count, order, 16)
+
 // First step. An item is one position of LOW elements and up to 8 outputs of the dense mix.
 const uint TILE = CORE < 8 ? CORE : 8;
 const uint TILES = (CORE + TILE - 1) / TILE;
@@ -196,44 +215,48 @@ Item itemOf(uint index) {
     return Item(index / SLICE_ITEMS, rest % WITHIN, above % TILES, above / TILES * POWER + rest / WITHIN % HIGH * LOW);
 }
 
-void mixDense(uint at, uint tile, uint first) {
-    [[unroll]] for (uint v = 0; v < VALUES; ++v) sums[first + v] = 0;
-    for (uint begin = 0; begin < CORE; begin += AT_ONCE) {
+uint firstElement(uint row, Item item) { return row * WIDTH + item.element * UNIT + item.slice * WITHIN + item.position; }
+
+// Adds to all sums of the dense mix inputs begin .. begin + AT_ONCE - 1.
+void addInputs(uint row, uint begin) {
+    [[unroll]] for (uint k = 0; k < ITEMS; ++k) {
+        const Item item = itemOf(min(k * LANES + lane, SLICES * SLICE_ITEMS - 1));
+        const uint at = firstElement(row, item) + begin * STRIDE;
         float inputs[AT_ONCE * LOW];
         [[unroll]] for (uint l = 0; l < LOW; ++l) {
             [[unroll]] for (uint j = 0; j < AT_ONCE; ++j) {
-                inputs[j * LOW + l] = begin + j < CORE ? scratch[at + l * UNIT + (begin + j) * STRIDE] : 0.0;
+                inputs[j * LOW + l] = CORE <= AT_ONCE || begin + j < CORE ? scratch[at + l * UNIT + j * STRIDE] : 0.0;
             }
         }
         [[unroll]] for (uint j = 0; j < AT_ONCE; ++j) {
-            const uint factors = min(begin + j, CORE - 1) * (PADDED / 4) + 2 * tile;
+            const uint factors = (CORE <= AT_ONCE ? j : min(begin + j, CORE - 1)) * (PADDED / 4) + 2 * item.tile;
             [[unroll]] for (uint i = 0; i < TILE; ++i) {
                 const float factor = matrix[factors + i / 4][i % 4];
-                [[unroll]] for (uint l = 0; l < LOW; ++l) sums[first + i * LOW + l] += factor * inputs[j * LOW + l];
+                [[unroll]] for (uint l = 0; l < LOW; ++l) sums[k * VALUES + i * LOW + l] += factor * inputs[j * LOW + l];
             }
         }
     }
 }
 
+void mixDense(uint row) {
+    [[unroll]] for (uint v = 0; v < ITEMS * VALUES; ++v) sums[v] = 0;
+    if (CORE <= AT_ONCE) {
+        addInputs(row, 0);
+    } else {
+        for (uint begin = 0; begin < CORE; begin += AT_ONCE) addInputs(row, begin);
+    }
+}
+
 void firstStep(uint row) {
-    [[unroll]] for (uint k = 0; k < ITEMS; ++k) {
-        const Item item = itemOf(min(k * LANES + lane, SLICES * SLICE_ITEMS - 1));
-        const uint at = row * WIDTH + item.element * UNIT + item.slice * WITHIN + item.position;
-        if (CORE > 1) {
-            mixDense(at, item.tile, k * VALUES);
-        } else {
+    if (CORE > 1) {
+        mixDense(row);
+    } else {
+        [[unroll]] for (uint k = 0; k < ITEMS; ++k) {
+            const uint at = firstElement(row, itemOf(min(k * LANES + lane, SLICES * SLICE_ITEMS - 1)));
             [[unroll]] for (uint l = 0; l < LOW; ++l) sums[k * LOW + l] = scratch[at + l * UNIT];
         }
     }
-    [[unroll]] for (uint h = 1; h < LOW; h *= 2) {
-        [[unroll]] for (uint v = 0; v < ITEMS * VALUES; ++v) {
-            if ((v & h) == 0) {
-                const float a = sums[v], b = sums[v | h];
-                sums[v] = a + b;
-                sums[v | h] = a - b;
-            }
-        }
-    }
+    BUTTERFLIES(float, sums, ITEMS * VALUES, LOW)
 }
 
 // Second step. An item is four positions of HIGH elements that lie RUN quads of the slice apart.
@@ -246,25 +269,26 @@ uint firstQuad(uint index) {
     const uint rest = index % SLICE_QUADS;
     return rest / RUN * (HIGH * RUN) + rest % RUN;
 }
-bool isQuadItem(uint index) { return SLICES * SLICE_QUADS % LANES == 0 || index < SLICES * SLICE_QUADS; }
 
 void exchange() {
     for (uint slice = 0; slice < SLICES; ++slice) {
         if (slice > 0) barrier();  // the one before is read
         [[unroll]] for (uint k = 0; k < ITEMS; ++k) {
             const Item item = itemOf(k * LANES + lane);
-            if (item.slice != slice) continue;
-            [[unroll]] for (uint v = 0; v < VALUES; ++v) {
-                const uint output_ = item.tile * TILE + v / LOW;
-                const uint to = ((item.element + v % LOW) * CORE + output_) * WITHIN + item.position;
-                if (output_ < CORE) values[to / 4][to % 4] = sums[k * VALUES + v];
+            if (item.slice == slice) {
+                [[unroll]] for (uint v = 0; v < VALUES; ++v) {
+                    const uint output_ = item.tile * TILE + v / LOW;
+                    const uint to = ((item.element + v % LOW) * CORE + output_) * WITHIN + item.position;
+                    if (CORE % TILE == 0 || output_ < CORE) values[to / 4][to % 4] = sums[k * VALUES + v];
+                }
             }
         }
         barrier();
         [[unroll]] for (uint k = 0; k < QUAD_ITEMS; ++k) {
             const uint index = k * LANES + lane;
-            if (index / SLICE_QUADS != slice) continue;
-            [[unroll]] for (uint h = 0; h < HIGH; ++h) mixed[k * HIGH + h] = values[firstQuad(index) + h * RUN];
+            if (index / SLICE_QUADS == slice) {
+                [[unroll]] for (uint h = 0; h < HIGH; ++h) mixed[k * HIGH + h] = values[firstQuad(index) + h * RUN];
+            }
         }
     }
 }
@@ -272,15 +296,7 @@ void exchange() {
 void secondStep() {
     [[unroll]] for (uint v = 0; v < QUAD_ITEMS * HIGH; ++v) mixed[v] = vec4(0);
     exchange();
-    [[unroll]] for (uint h = 1; h < HIGH; h *= 2) {
-        [[unroll]] for (uint v = 0; v < QUAD_ITEMS * HIGH; ++v) {
-            if ((v & h) == 0) {
-                const vec4 a = mixed[v], b = mixed[v | h];
-                mixed[v] = a + b;
-                mixed[v | h] = a - b;
-            }
-        }
-    }
+    BUTTERFLIES(vec4, mixed, QUAD_ITEMS * HIGH, HIGH)
     [[unroll]] for (uint v = 0; v < QUAD_ITEMS * HIGH; ++v) mixed[v] *= push.mixScale;
 }
 
@@ -295,24 +311,31 @@ Quantiser rowQuantiser(out float scale) {
     return quantiserOf(vec2(-range.x, range.y), scale);
 }
 
+// Writes the codes of item k; returns their sum.
+int writeItem(Quantiser quantiser, uint k, uint codes) {
+    const uint index = k * LANES + lane;
+    int sum = 0;
+    [[unroll]] for (uint h = 0; h < HIGH; ++h) {
+        uint word = 0;
+        [[unroll]] for (uint e = 0; e < 4; ++e) {
+            const int code = quantise(quantiser, mixed[k * HIGH + h][e]);
+            sum += code;
+            word |= (uint(code) & 0xFFu) << (8 * e);
+        }
+        const uint quad = firstQuad(index) + h * RUN;
+        const uint slice = index / SLICE_QUADS;
+        rows[codes + quad / (WITHIN / 4) * (STRIDE / 4) + slice * (WITHIN / 4) + quad % (WITHIN / 4)] = word;
+    }
+    return sum;
+}
+
 void writeCodes(uint row) {
     float scale;
     const Quantiser quantiser = rowQuantiser(scale);
     const uint header = row * (4 + WIDTH / 4);
     int sum = 0;
     [[unroll]] for (uint k = 0; k < QUAD_ITEMS; ++k) {
-        const uint index = k * LANES + lane;
-        if (!isQuadItem(index)) continue;
-        [[unroll]] for (uint h = 0; h < HIGH; ++h) {
-            uint word = 0;
-            [[unroll]] for (uint e = 0; e < 4; ++e) {
-                const int code = quantise(quantiser, mixed[k * HIGH + h][e]);
-                sum += code;
-                word |= (uint(code) & 0xFFu) << (8 * e);
-            }
-            const uint quad = firstQuad(index) + h * RUN;
-            rows[header + 4 + (quad / (WITHIN / 4) * STRIDE + index / SLICE_QUADS * WITHIN) / 4 + quad % (WITHIN / 4)] = word;
-        }
+        if (SLICES * SLICE_QUADS % LANES == 0 || k * LANES + lane < SLICES * SLICE_QUADS) sum += writeItem(quantiser, k, header + 4);
     }
     // Exact as floats: below 2^24 for all K an integer layer takes.
     const float codeSum = ofAll(vec2(sum, 0), true).x;

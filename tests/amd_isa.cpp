@@ -13,6 +13,7 @@
 #include "kernels/rms_norm.h"
 #include "kernels/rope_store.h"
 #include "kernels/site_codes.h"
+#include "kernels/site_teams.h"
 #include "kernels/swiglu.h"
 #include "kernels/top_logits.h"
 #include "vk/device_choice.h"
@@ -228,6 +229,12 @@ void makeOthers(vk::Device& device, vk::PipelineLibrary& library) {
     label = "site of 512";
     for (const SiteSource source : {SiteSource::Norm, SiteSource::SwiGlu})
         SiteCodes(device, library, allowed, {512, source, 1e-5f, 64, 1, 64, 8, {4, false}});
+    label = "site";
+    SiteTeams(device, library, {4096, SiteSource::Norm, 1e-5f, 64, 1, 64, 64, {4, false}});
+    SiteTeams(device, library, {4096, SiteSource::Rows, 1e-5f, 64, 1, 64, 64, {4, false}});
+    SiteTeams(device, library, {14336, SiteSource::SwiGlu, 1e-5f, 64, 7, 64, 32, {4, false}});
+    SiteTeams(device, library, {5632, SiteSource::SwiGlu, 1e-5f, 64, 11, 64, 8, {8, true}});
+    SiteTeams(device, library, {11008, SiteSource::SwiGlu, 1e-5f, 64, 43, 64, 4, {8, true}});
     label = "rows";
     for (const uint32_t bits : {4u, 8u}) QuantiseRows(device, library, allowed, {bits, bits == 8});
     RmsNorm(device, library, allowed, 4096, 1e-5f);

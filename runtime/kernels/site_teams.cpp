@@ -18,6 +18,7 @@ namespace {
 
 constexpr uint32_t kMostBlock = 128;  // its weights lie in registers
 constexpr uint32_t kMostHeld = 64;    // floats of a step in the registers of an invocation
+constexpr uint32_t kMostStepOrder = 32;   // BUTTERFLIES of the shader
 constexpr uint32_t kMostCoreShared = 64;    // its matrix lies in shared memory
 
 // How site_teams.comp is cut for a shape; its header says what the numbers mean.
@@ -58,7 +59,7 @@ bool holds(const SiteCodesShape& shape, const Cut& cut) {
     const uint64_t first = divideUp(shape.width / shape.mixCore * padded, uint64_t{cut.threads} * tile * cut.low) * tile * cut.low;
     const uint64_t second = divideUp(shape.width, uint64_t{cut.threads} * 4 * cut.high) * 4 * cut.high;
     const uint32_t inputs = std::min(shape.mixCore, 16u) * cut.low;
-    return first <= kMostHeld && second <= kMostHeld && inputs <= kMostHeld;
+    return first <= kMostHeld && second <= kMostHeld && inputs <= kMostHeld && std::max(cut.low, cut.high) <= kMostStepOrder;
 }
 
 std::optional<Cut> cutOf(const vk::Device& device, const SiteCodesShape& shape) {
