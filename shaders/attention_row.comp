@@ -128,10 +128,14 @@ void accumulate(uint firstKey, uint count) {
     if (team >= TEAMS) return;
     for (uint first = team; first < count; first += UNROLL * TEAMS) {
         vec4 v[UNROLL];
-        [[unroll]] for (uint u = 0; u < UNROLL; ++u) v[u] = LOAD4(values, keyBase(firstKey + min(first + u * TEAMS, count - 1)), quad, DIM);
         [[unroll]] for (uint u = 0; u < UNROLL; ++u) {
-            const uint key = first + u * TEAMS;
-            [[unroll]] for (uint q = 0; q < TILE_Q; ++q) outputs[q] += v[u] * (key < count ? exchanged[q * THREADS + min(key, count - 1)] : 0.0);
+            const uint key = firstKey + min(first + u * TEAMS, count - 1);
+            v[u] = LOAD4(values, keyBase(key), quad, DIM);
+        }
+        [[unroll]] for (uint u = 0; u < UNROLL; ++u) {
+            const uint key = first + u * TEAMS, known = min(key, count - 1);
+            [[unroll]] for (uint q = 0; q < TILE_Q; ++q)
+                outputs[q] += v[u] * (key < count ? exchanged[q * THREADS + known] : 0.0);
         }
     }
 }

@@ -152,7 +152,7 @@ void loadStep(uint slot, uint block) {
 }
 
 // Unsigned nibbles q + 8 in the high halves of bytes to int8 16 q.
-uint signedBytes(uint nibbles) { return (nibbles & 0xF0F0F0F0u) ^ 0x80808080u; }
+uvec2 signedBytes(uvec2 nibbles) { return (nibbles & 0xF0F0F0F0u) ^ 0x80808080u; }
 
 void putQuad(uint row, uint word, uvec4 words) {
     if (CHUNK == 16) {
@@ -177,8 +177,8 @@ void storeStep(uint slot, uint side) {
         const uvec4 words = nextWeights[slot * WEIGHT_LOADS + i];
         if (WEIGHT_BITS == 4) {
             const uvec4 turned = (words << 16) | (words >> 16);  // see kernels/linear_weights.h
-            putQuad(row, 2 * word, uvec4(signedBytes(turned.x << 4), signedBytes(turned.x), signedBytes(turned.y << 4), signedBytes(turned.y)));
-            putQuad(row, 2 * word + 1, uvec4(signedBytes(turned.z << 4), signedBytes(turned.z), signedBytes(turned.w << 4), signedBytes(turned.w)));
+            putQuad(row, 2 * word, uvec4(signedBytes(turned.xy << 4), signedBytes(turned.xy)).xzyw);
+            putQuad(row, 2 * word + 1, uvec4(signedBytes(turned.zw << 4), signedBytes(turned.zw)).xzyw);
         } else {
             putQuad(row, word, words);
         }
@@ -243,7 +243,8 @@ void loadSet(uint set, uint side, uint k) {
     [[unroll]] for (uint m = 0; m < FRAGS_M; ++m)
         coopMatLoad(setX[set * FRAGS_M + m], quads, rows + m * SHAPE_M * ROW_QUADS, ROW_QUADS, gl_CooperativeMatrixLayoutRowMajor);
     [[unroll]] for (uint n = 0; n < FRAGS_N; ++n)
-        coopMatLoad(setW[set * FRAGS_N + n], quads, columns + n * SHAPE_N * ROW_QUADS, ROW_QUADS, gl_CooperativeMatrixLayoutColumnMajor);
+        coopMatLoad(setW[set * FRAGS_N + n], quads, columns + n * SHAPE_N * ROW_QUADS, ROW_QUADS,
+                    gl_CooperativeMatrixLayoutColumnMajor);
 }
 
 void multiplySet(uint set) {
@@ -291,17 +292,20 @@ void finishGroup(uint group) {
 
 // Four columns of results of one row.
 vec4 finished(uvec4 raw, uint row, uint column) {
-    precise vec4 value;
+    ivec4 codeSums;
+    vec4 scales, biases;
+    [[unroll]] for (uint e = 0; e < 4; ++e) {
+        codeSums[e] = columnSums[column + e];
+        scales[e] = columnScales[column + e];
+        biases[e] = columnBiases[column + e];
+    }
+    precise vec4 value = uintBitsToFloat(raw);
     if (ONE_GROUP) {
-        const ivec4 codeSums = ivec4(columnSums[column], columnSums[column + 1], columnSums[column + 2], columnSums[column + 3]);
-        const vec4 scales = vec4(columnScales[column], columnScales[column + 1], columnScales[column + 2], columnScales[column + 3]);
         precise vec4 term = vec4((ivec4(raw) >> SUM_SHIFT) - rowZeros[row] * codeSums) * scales;
         value = vec4(0) + term;
-    } else {
-        value = uintBitsToFloat(raw);
     }
     value = value * rowScales[row];
-    value = value + vec4(columnBiases[column], columnBiases[column + 1], columnBiases[column + 2], columnBiases[column + 3]);
+    value = value + biases;
     return value;
 }
 
@@ -324,7 +328,8 @@ void store(uint row, uint column, vec4 value_) {
 
 void storeResults() {
     const uint first = gl_SubgroupID * RESULT_QUADS;
-    const uint tileRow = push.firstRow + gl_WorkGroupID.y * TILE_ROWS, tileColumn = push.firstOutput + gl_WorkGroupID.x * TILE_COLUMNS;
+    const uint tileRow = push.firstRow + gl_WorkGroupID.y * TILE_ROWS;
+    const uint tileColumn = push.firstOutput + gl_WorkGroupID.x * TILE_COLUMNS;
     const uint rowQuads = WAVE_COLUMNS / 4;
     [[unroll]] for (uint m = 0; m < FRAGS_M; ++m) {
         if (m > 0) subgroupBarrier();
@@ -338,7 +343,8 @@ void storeResults() {
             const uint at = i * LANES + gl_SubgroupInvocationID;
             if (at >= SHAPE_M * rowQuads) break;
             const uint row = waveRow() + m * SHAPE_M + at / rowQuads, column = waveColumn() + at % rowQuads * 4;
-            store(tileRow + row, tileColumn + column, finished(quads[first + at / rowQuads * RESULT_PITCH + at % rowQuads], row, column));
+            const uvec4 raw = quads[first + at / rowQuads * RESULT_PITCH + at % rowQuads];
+            store(tileRow + row, tileColumn + column, finished(raw, row, column));
         }
     }
 }

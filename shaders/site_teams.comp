@@ -5,9 +5,9 @@
 //           site_codes.comp; 2 rows as in quantise_rows.comp; 3 counters and float32 [M, K] behind them, see Teams. (Two and two
 //           share a buffer, since BASE has four.)
 // Mapping   WorkGroupID.y is the row, x a team: it takes SHARE blocks of the row, an invocation one output of them.
-// Latency   is what a row costs: some round trips to memory, one after the other. So all loads whose addresses are known (the row for the
-//           norm, the invocation's inputs, its weights, the mix's matrix) are under way before the first wait, and reductions
-//           take two rounds of few values instead of one of many or of a tree.
+// Latency   is what a row costs: some round trips to memory, one after the other. So all loads whose addresses are known (the row
+//           for the norm, the invocation's inputs, its weights, the mix's matrix) are under way before the first wait, and
+//           reductions take two rounds of few values instead of one of many or of a tree.
 // Teams     When a row has several, each counts itself in the row's counter when its blocks are written; the last one to come
 //           does mix and codes, and sets the count back to 0. None waits for another. How many there are is asked of the
 //           dispatch, which so never runs in parts: a count that waits for parts to come could be left behind
@@ -307,7 +307,8 @@ Quantiser rowQuantiser(out float scale) {
         least = min(least, mixed[v]);
         most = max(most, mixed[v]);
     }
-    const vec2 range = ofAll(vec2(-min(min(least.x, least.y), min(least.z, least.w)), max(max(most.x, most.y), max(most.z, most.w))), false);
+    const float low = min(min(least.x, least.y), min(least.z, least.w));
+    const vec2 range = ofAll(vec2(-low, max(max(most.x, most.y), max(most.z, most.w))), false);
     return quantiserOf(vec2(-range.x, range.y), scale);
 }
 
@@ -335,7 +336,8 @@ void writeCodes(uint row) {
     const uint header = row * (4 + WIDTH / 4);
     int sum = 0;
     [[unroll]] for (uint k = 0; k < QUAD_ITEMS; ++k) {
-        if (SLICES * SLICE_QUADS % LANES == 0 || k * LANES + lane < SLICES * SLICE_QUADS) sum += writeItem(quantiser, k, header + 4);
+        const bool whole = SLICES * SLICE_QUADS % LANES == 0;
+        if (whole || k * LANES + lane < SLICES * SLICE_QUADS) sum += writeItem(quantiser, k, header + 4);
     }
     // Exact as floats: below 2^24 for all K an integer layer takes.
     const float codeSum = ofAll(vec2(sum, 0), true).x;

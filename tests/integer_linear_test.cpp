@@ -110,11 +110,13 @@ TEST_CASE("tiles that are not the usual ones compute the same") {
             if (!allowed.contains(shape.rows == 1 ? vk::Capability::Dot : vk::Capability::Coopmat)) continue;
             for (const kernels::IntegerTile& item : kernels::integerTiles(gpu.device(), allowed, size, shape.rows, kSplits)) {
                 if (shape.rows == 1 && item.tile.form == 0) continue;
-                CHECK(kernels::IntegerLinear(gpu.device(), gpu.pipelines(), allowed, size, shape.rows, {&item.tile, 1}).tile(shape.rows) == item.tile);
+                const std::span<const kernels::LinearTile> tuned(&item.tile, 1);
+                const kernels::IntegerLinear linear(gpu.device(), gpu.pipelines(), allowed, size, shape.rows, tuned);
+                CHECK(linear.tile(shape.rows) == item.tile);
                 std::string first;
-                const size_t wrong = test::countWrong(test::runOnGpu(gpu, allowed, data, 1, 0, {&item.tile, 1}), expected, first);
-                CHECK_MESSAGE(wrong == 0, shape.describe(), " by ", item.module, " of ", item.tile.rows, " rows, form ", item.tile.form, ": ",
-                              wrong, " wrong, ", first);
+                const size_t wrong = test::countWrong(test::runOnGpu(gpu, allowed, data, 1, 0, tuned), expected, first);
+                CHECK_MESSAGE(wrong == 0, shape.describe(), " by ", item.module, " of ", item.tile.rows, " rows, form ",
+                              item.tile.form, ": ", wrong, " wrong, ", first);
             }
         }
     }

@@ -69,7 +69,8 @@ Attention::Attention(vk::Device& device, vk::PipelineLibrary& library, const vk:
     const auto row = [&](bool split) {
         vk::PipelineSpec spec;
         spec.module = "attention_row";
-        spec.constants = {std::bit_floor(std::min(device.limits().maxWorkgroupInvocations, kRowInvocations)), queries, shape.headDim, shape.headDim % 4 == 0, split};
+        const uint32_t threads = std::bit_floor(std::min(device.limits().maxWorkgroupInvocations, kRowInvocations));
+        spec.constants = {threads, queries, shape.headDim, shape.headDim % 4 == 0, split};
         spec.pushBytes = sizeof(shaders::AttentionPush);
         spec.bindings.assign(4, vk::BindingKind::Storage);
         return Tile{&library.get(spec), queries};

@@ -190,7 +190,8 @@ class Tiles {
         const auto tiles = static_cast<uint32_t>(divideUp(size_.outputs, lanes_));
         const uint32_t tilesAtOnce = rows > 1 && tiles >= kManyTiles ? 2 : 1;
         const uint32_t units = tilesAtOnce * shape_.units() / blocksOf(shape_);
-        const uint32_t atOnce = ahead ? kBlocksAtOnce / units : scalars ? std::min(kBlocksAtOnce, kUnitsAtOnce / units) : kBlocksAtOnce;
+        const uint32_t registers = ahead ? kBlocksAtOnce : scalars ? kUnitsAtOnce : ~0u;  // of units
+        const uint32_t atOnce = std::min(kBlocksAtOnce, registers / units);
         const uint32_t unroll = std::bit_floor(std::min(atOnce, groupBlocksOf(shape_)));
         const uint32_t parts = std::max(groups == 1 ? blocksOf(shape_) / unroll : groups, 1u);
         const uint32_t wanted = std::max(subgroups * tilesAtOnce / tiles, ahead ? 2u : 1u);
@@ -202,7 +203,8 @@ class Tiles {
         const uint32_t terms = std::min(std::max(kTermsOfRound / rows, splits), shares);
         if (splits_ != 0) item.tile.splits = splits;
         item.columns = tilesAtOnce * lanes_;
-        item.spec.constants = {lanes_ * splits, rows, tilesAtOnce, splits, unroll, groups == 1 || splits == 1 ? 1 : terms, shape_.bits(), ahead};
+        const uint32_t roundGroups = groups == 1 || splits == 1 ? 1 : terms;
+        item.spec.constants = {lanes_ * splits, rows, tilesAtOnce, splits, unroll, roundGroups, shape_.bits(), ahead};
     }
 
     /// The largest shape that cuts a block of K and whose sums are whole vectors of four.
