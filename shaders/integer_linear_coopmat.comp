@@ -7,14 +7,14 @@
 //           order of K, in two buffers: while one is multiplied, the loads of the next DEPTH steps are under way, and a step
 //           takes one barrier. A row ends in 16 unused bytes, which spreads the rows over the banks. Blocks past K have
 //           weight 0.
-// AHEAD     a subgroup asks for the matrices of its next products before it starts on those it has. On an H100 that was worth
-//           a quarter with 64 x 64 sums a subgroup, of which a core has room for eight, and a loss of a fifth with smaller
-//           ones; the same holds for addresses that are kept from step to step instead of computed anew.
+// AHEAD     a subgroup asks for the matrices of its next products before it starts on those it has, and keeps the addresses of
+//           its loads from step to step. With 64 x 64 sums a subgroup, of which a core has room for eight, an H100 gained a
+//           fifth by the one and a third by the other; with 64 x 32 it lost a tenth and a quarter.
 // Groups    hold whole steps. Their sums become floats in the registers of the matrices; scales and code sums of the columns
 //           and zero points of the rows are matrices too, whose rows, or columns, lie on one another (a stride of 0).
 // Sums      4-bit weights enter as 16 q, whose sums are exact for K < 132,000, and are shifted back.
 // Results   go through shared memory, as rows: stored from the registers of the matrices they would reach memory in pieces of
-//           32 bytes, which took an H100 as long as a quarter of the products. On the way a lane finishes four columns.
+//           32 bytes, which took a fifth of an H100's time. On the way a lane finishes four columns.
 // Sizes     the matrix shape, the subgroup size and all of the above are specialisation constants: the shapes of every vendor
 //           are this one module. 32 is a multiple of SHAPE_K.
 #version 450
@@ -53,8 +53,8 @@ const int SUM_SHIFT = WEIGHT_BITS == 4 ? 4 : 0;
 const uint CHUNK = SHAPE_K < 16 ? 8 : 16;
 const uint ROW_QUADS = 32 * STEP / CHUNK + 1;
 const uint BUFFER_QUADS = (TILE_ROWS + TILE_COLUMNS) * ROW_QUADS;
-const uint RESULT_PITCH = WAVE_COLUMNS / 4 + 2;  // rows in other banks
-const uint RESULT_QUADS = SHAPE_M * RESULT_PITCH;    // of a subgroup
+const uint RESULT_PITCH = WAVE_COLUMNS / 4 + 2;    // rows in other banks
+const uint RESULT_QUADS = SHAPE_M * RESULT_PITCH;  // of a subgroup
 const uint ALL_RESULT_QUADS = WAVES_M * WAVES_N * RESULT_QUADS;
 const uint GROUPS_HELD = ONE_GROUP ? 1 : 2;
 

@@ -229,7 +229,7 @@ void makeOthers(vk::Device& device, vk::PipelineLibrary& library) {
     label = "site of 512";
     for (const SiteSource source : {SiteSource::Norm, SiteSource::SwiGlu})
         SiteCodes(device, library, allowed, {512, source, 1e-5f, 64, 1, 64, 8, {4, false}});
-    label = "site";
+    label = "site by teams";
     SiteTeams(device, library, {4096, SiteSource::Norm, 1e-5f, 64, 1, 64, 64, {4, false}});
     SiteTeams(device, library, {4096, SiteSource::Rows, 1e-5f, 64, 1, 64, 64, {4, false}});
     SiteTeams(device, library, {14336, SiteSource::SwiGlu, 1e-5f, 64, 7, 64, 32, {4, false}});

@@ -59,13 +59,13 @@ Attention::Attention(vk::Device& device, vk::PipelineLibrary& library, const vk:
     // of 4 read element by element, which llvmpipe unrolls into code that grows with every query.
     const uint32_t affordable = shape.headDim % 4 != 0 ? 2u : subgroup ? 8u : 4u;
     const uint32_t many = std::bit_floor(std::clamp(64 * lanes / shape.headDim, 1u, affordable));
-    const uint32_t few = std::min(std::bit_floor(shape.heads / shape.kvHeads), many);
+    const uint32_t ratio = shape.heads / shape.kvHeads;
     prefill_ = tile(many);
     if (!splits.value_or(device.info().type != vk::DeviceType::Cpu)) {
-        decode_ = tile(few);
+        decode_ = tile(std::min(std::bit_floor(ratio), many));
         return;
     }
-    const uint32_t queries = std::bit_floor(std::min(shape.heads / shape.kvHeads, kMostQueries));
+    const uint32_t queries = std::bit_floor(std::min(ratio, kMostQueries));
     const auto row = [&](bool split) {
         vk::PipelineSpec spec;
         spec.module = "attention_row";

@@ -3,9 +3,9 @@
 //   y[m,h] = sum_t softmax_t(q[m,h] . k[t, h Hk/H] / sqrt(D)) v[t, h Hk/H],  t = 0 .. position + m,
 // in one pass over the cache with a running maximum and sum (Milakov and Gimelshein, arXiv:1805.02867).
 //
-// One row at a long context has fewer workgroups than a GPU runs at once, a key head each. There the context is split
-// into parts that run side by side, and a second dispatch makes one result of theirs, always in their order. How many
-// parts depends on shape, position and room for them alone, so that the same token comes out however a pass is cut.
+// One row has few workgroups for a GPU, a key head each. There the invocations of a workgroup share the keys out, and a long
+// context is split into parts that run side by side, of which a second dispatch makes one result, always in their order. How
+// many parts depends on shape, position and room for them alone, so that the same token comes out however a pass is cut.
 
 #include "kernels/rope_store.h"
 
@@ -26,7 +26,8 @@ class Attention {
         vk::BufferView scratch{};  ///< for parts; none: the context is not split
     };
 
-    /// headDim: a multiple of 2 from 2 to 256. `splits`: whether long contexts are split; nothing: on GPUs.
+    /// headDim: a multiple of 2 from 2 to 256. `splits`: whether the keys of one row are shared out
+    /// and long contexts split; nothing: on GPUs.
     Attention(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
               const AttentionShape& shape, std::optional<bool> splits = std::nullopt);
 

@@ -16,10 +16,10 @@
 namespace vulcat::kernels {
 namespace {
 
-constexpr uint32_t kMostBlock = 128;  // its weights lie in registers
-constexpr uint32_t kMostHeld = 64;    // floats of a step in the registers of an invocation
+constexpr uint32_t kMostBlock = 128;      // its weights lie in registers
+constexpr uint32_t kMostHeld = 64;        // floats of a step in the registers of an invocation
 constexpr uint32_t kMostStepOrder = 32;   // BUTTERFLIES of the shader
-constexpr uint32_t kMostCoreShared = 64;    // its matrix lies in shared memory
+constexpr uint32_t kMostCoreShared = 64;  // its matrix lies in shared memory
 
 // How site_teams.comp is cut for a shape; its header says what the numbers mean.
 struct Cut {
