@@ -54,6 +54,7 @@ class ScratchFolder {
 /// Bits of weights and activations that the folder has at its first site.
 struct FolderBits {
     int weights = 4, activations = 4;
+    bool head = false;  ///< the output layer is quantised too
 };
 
 FolderBits bitsOf(const fs::path& folder) {
@@ -62,7 +63,8 @@ FolderBits bitsOf(const fs::path& folder) {
         throw Error(Result::InvalidArgument,
                     folder.string() + ": is a float model; baselines are for a calibrated one");
     const format::SiteRecipe recipe = config.recipe(format::siteName(0, SiteKind::Qkv));
-    return {recipe.coded ? 4 : recipe.weightBits, recipe.activationBits};
+    const bool head = config.recipe(std::string(format::kHeadSite)).weightBits != 16;
+    return {recipe.coded ? 4 : recipe.weightBits, recipe.activationBits, head};
 }
 
 class Comparison {
@@ -88,7 +90,7 @@ class Comparison {
         const std::string name = "W" + std::to_string(bits_.weights) + "A" + std::to_string(bits_.activations);
         return {{"model", options_.modelDir.filename().string()},
                 {"text", "the judging text, " + std::to_string(tokens_) + " tokens; all but the first row are " + name +
-                             " without a transform"},
+                             " without a transform" + (bits_.head ? ", and with a float output layer" : "")},
                 {"float_nll", floatNll_},
                 {"rows", rows_}};
     }

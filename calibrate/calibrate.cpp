@@ -43,14 +43,24 @@ class Run {
   private:
     /// This process writes; with a team the others only compute along.
     bool leads() const { return options_.team == nullptr || options_.team->rank() == 0; }
-    uint64_t allSiteUnits() const { return std::accumulate(siteUnits_.begin(), siteUnits_.end(), uint64_t{0}); }
+    uint64_t layerUnits() const { return std::accumulate(siteUnits_.begin(), siteUnits_.end() - 1, uint64_t{0}); }
+    uint64_t headUnits() const { return siteUnits_.back(); }
+    bool quantisesHead() const { return options_.headBits != 16; }
+    size_t layers() const { return static_cast<size_t>(decoder_.config().layers); }
+    /// Layers and a quantised head: what the work folder counts.
+    size_t steps() const { return layers() + (quantisesHead() ? 1 : 0); }
     void checkStop(size_t layer) const;
     std::vector<format::SiteRecipe> recipesOf(const std::vector<SiteReport>& sites) const;
     TrialRows trialRows(TrialSize size) const;
     void decideBeforeLayers(bool planned);
-    void orderStatistics(std::vector<SiteInputs>& inputs) const;
+    std::vector<SiteInputs> readStatistics(size_t layer) const;
     void passFinished(size_t layer);
     void calibrateLayer(size_t index);
+    void calibrateHead();
+    SiteReport roundSite(SiteKind kind, SiteWork& work, const SiteInputs& inputs, const StreamPair* streams,
+                         Site& quantised) const;
+    void tellResidualOrder(SiteReport& report, const SiteInputs& inputs) const;
+    void walkLayers();
     CalibrateOptions siteOptions(size_t layer, SiteKind kind, const std::vector<SiteReport>& layerSoFar) const;
     void tellPlan(size_t layer, SiteKind kind, SiteReport& report) const;
     void leave(size_t index, Stream&& ahead, const Layer& quantised);
@@ -66,8 +76,8 @@ class Run {
     std::string fingerprint_;
     WorkFolder work_;
     ProgressMeter meter_;
-    std::array<uint64_t, 4> siteUnits_;  ///< by SiteKind
-    size_t layer_ = 0;  ///< that is being worked on
+    std::array<uint64_t, format::kSiteKinds> siteUnits_;  ///< by SiteKind
+    size_t layer_ = 0;  ///< that is being worked on; the head comes after the last
     Observer observer_;
     std::vector<SiteBits> bits_;  ///< of all sites, where there is a target
     ColumnOrder residual_;        ///< of the residual stream's channels; empty: the natural one
@@ -140,8 +150,10 @@ Run::Run(const CalibrateOptions& options, const Progress& progress)
           options, decoder_.config(), sequences_, threads_, [this] { checkStop(layer_); },
           [this](size_t sequences) { meter_.advance(sequences); }) {
     const uint64_t passes = heedsStream(options) ? 6 : 1;
-    const uint64_t layerUnits = passes * observer_.own(sequences_).size() + allSiteUnits();
-    meter_ = ProgressMeter(progress, static_cast<uint64_t>(decoder_.config().layers) * layerUnits);
+    const uint64_t own = observer_.own(sequences_).size();
+    // Both streams stop before the head once more.
+    const uint64_t head = quantisesHead() ? headUnits() + (heedsStream(headOptions(options)) ? 2 : 1) * own : 0;
+    meter_ = ProgressMeter(progress, layers() * (passes * own + layerUnits()) + head);
     if (options.team == nullptr) return;
     if (leads()) options.team->meet();  // the others wait for the folder, see openWork
     options.team->meet();               // and nobody goes on before all have seen what is finished
@@ -149,8 +161,7 @@ Run::Run(const CalibrateOptions& options, const Progress& progress)
 
 void Run::checkStop(size_t layer) const {
     if (options_.stop == nullptr || !*options_.stop) return;
-    throw Error(Result::Cancelled, "stopped after " + std::to_string(layer) + " of " +
-                                       std::to_string(decoder_.config().layers) +
+    throw Error(Result::Cancelled, "stopped after " + std::to_string(layer) + " of " + std::to_string(layers()) +
                                        " layers; the same command goes on from there");
 }
 
@@ -175,14 +186,15 @@ void Run::decideBeforeLayers(bool planned) {
 }
 
 /// A file of statistics knows the natural order.
-void Run::orderStatistics(std::vector<SiteInputs>& inputs) const {
-    if (residual_.empty()) return;
-    for (const SiteKind kind : format::kSites) {
-        if (!readsResidual(kind)) continue;
-        SiteInputs& site = inputs[static_cast<size_t>(kind)];
-        site.rows = columnsInOrder(site.rows, residual_);
-        site.moments = site.moments.inOrder(residual_);
+std::vector<SiteInputs> Run::readStatistics(size_t layer) const {
+    std::vector<SiteInputs> inputs = statistics_->layer(static_cast<int>(layer));
+    const std::span<const SiteKind> kinds = sitesOf(decoder_.config(), static_cast<int>(layer));
+    for (size_t i = 0; i < inputs.size() && !residual_.empty(); ++i) {
+        if (!readsResidual(kinds[i])) continue;
+        inputs[i].rows = columnsInOrder(inputs[i].rows, residual_);
+        inputs[i].moments = inputs[i].moments.inOrder(residual_);
     }
+    return inputs;
 }
 
 /// A layer that an earlier run finished.
@@ -200,7 +212,7 @@ void Run::passFinished(size_t layer) {
         if (quantised_) quantised_->run(baked, s);
     });
     const uint64_t passes = heedsStream(options_) ? 5 : 0;
-    meter_.skip(allSiteUnits() + passes * floats_->size());
+    meter_.skip(layerUnits() + passes * floats_->size());
     meter_.advance(floats_->size());
 }
 
@@ -250,6 +262,25 @@ void Run::tellPlan(size_t layer, SiteKind kind, SiteReport& report) const {
     report.notes.emplace_back(text);
 }
 
+/// Codes for the inputs that the streams show behind the transform; without streams for those of the float model.
+SiteReport Run::roundSite(SiteKind kind, SiteWork& work, const SiteInputs& inputs, const StreamPair* streams,
+                          Site& quantised) const {
+    if (streams != nullptr) return work.finish(observer_.atSite(kind, *streams, work.transform()), quantised);
+    if (!statistics_ || !work.heedsStream()) return work.finish({}, quantised);
+    SiteReport report = work.finish(floatMoments(inputs.moments, work.transform(), threads_), quantised);
+    report.notes.emplace_back(
+        "rounded for the float model's inputs: a file of statistics knows none of the model quantised so far");
+    return report;
+}
+
+void Run::tellResidualOrder(SiteReport& report, const SiteInputs& inputs) const {
+    if (options_.permuteResidual == Permute::None) return;
+    if (residual_.empty())
+        report.notes.emplace_back("the residual stream keeps its order: one block takes in all of it");
+    else
+        tellOrder(report, options_.permuteResidual, judgeResidualOrder(options_, residual_, inputs.rows));
+}
+
 void Run::calibrateLayer(size_t index) {
     const std::string name = "layer " + std::to_string(index + 1) + " of " + std::to_string(decoder_.config().layers);
     const bool heeds = heedsStream(options_) && !statistics_;
@@ -259,9 +290,8 @@ void Run::calibrateLayer(size_t index) {
     // from here, as it does in a run that was interrupted.
     std::optional<Stream> ahead;
     if (heeds) ahead.emplace(*floats_);
-    std::vector<SiteInputs> inputs = statistics_ ? statistics_->layer(static_cast<int>(index))
-                                                 : observer_.throughLayer(layer, ahead ? *ahead : *floats_);
-    if (statistics_) orderStatistics(inputs);
+    std::vector<SiteInputs> inputs =
+        statistics_ ? readStatistics(index) : observer_.throughLayer(layer, ahead ? *ahead : *floats_);
     Layer quantised;
     quantised.attentionNorm = layer.attentionNorm;
     quantised.mlpNorm = layer.mlpNorm;
@@ -276,26 +306,18 @@ void Run::calibrateLayer(size_t index) {
         BakedSite bake{format::siteName(static_cast<int>(index), kind), {}, &quantised.site(kind)};
         for (const format::LinearInfo& info : format::siteLinears(decoder_.config(), static_cast<int>(index), kind))
             bake.prefixes.push_back(info.prefix);
-        SiteWork work(siteOptions(index, kind, reports), layer.site(kind), inputs[static_cast<size_t>(kind)], threads_);
-        InputMoments moments;
-        if (heeds) moments = observer_.atSite(kind, {*floats_, layer, *quantised_, quantised}, work.transform());
-        const bool floatOnly = statistics_ && heedsStream(options_);
-        if (floatOnly) moments = floatMoments(inputs[static_cast<size_t>(kind)].moments, work.transform(), threads_);
-        SiteReport report = work.finish(moments, quantised.site(kind));
-        if (floatOnly)
-            report.notes.emplace_back(
-                "rounded for the float model's inputs: a file of statistics knows none of the model quantised so far");
+        const SiteInputs& seen = inputs[static_cast<size_t>(kind)];
+        SiteWork work(siteOptions(index, kind, reports), layer.site(kind), seen, threads_);
+        std::optional<StreamPair> streams;
+        if (heeds) streams.emplace(StreamPair{*floats_, layer, *quantised_, quantised});
+        SiteReport report = roundSite(kind, work, seen, streams ? &*streams : nullptr, quantised.site(kind));
         report.site = bake.name;
         tellPlan(index, kind, report);
         if (kind == SiteKind::Down) {
             report.notes.insert(report.notes.end(), orderNotes.begin(), orderNotes.end());
             if (order) tellOrder(report, options_.permute, *order);
-        } else if (options_.permuteResidual != Permute::None && readsResidual(kind)) {
-            if (residual_.empty())
-                report.notes.emplace_back("the residual stream keeps its order: one block takes in all of it");
-            else
-                tellOrder(report, options_.permuteResidual,
-                      judgeResidualOrder(options_, residual_, inputs[static_cast<size_t>(kind)].rows));
+        } else if (readsResidual(kind)) {
+            tellResidualOrder(report, seen);
         }
         reports.push_back(std::move(report));
         baked.push_back(std::move(bake));
@@ -306,23 +328,61 @@ void Run::calibrateLayer(size_t index) {
     work_.commitLayer(std::move(reports));
 }
 
+/// The output layer, behind the layers as they are now.
+void Run::calibrateHead() {
+    constexpr SiteKind kHead = SiteKind::Head;
+    checkStop(layers());
+    meter_.stage("output layer");
+    const CalibrateOptions options = headOptions(options_);
+    const SiteInputs inputs =
+        statistics_ ? std::move(readStatistics(layers()).front()) : observer_.atHead(*floats_);
+    const Site floats = decoder_.head();
+    const Layer none;
+    SiteWork work(options, floats, inputs, threads_);
+    std::optional<StreamPair> streams;
+    if (quantised_ && heedsStream(options)) streams.emplace(StreamPair{*floats_, none, *quantised_, none});
+    Site quantised;
+    SiteReport report = roundSite(kHead, work, inputs, streams ? &*streams : nullptr, quantised);
+    report.site = format::kHeadSite;
+    tellResidualOrder(report, inputs);
+    const BakedSite baked{report.site, {std::string(format::kHeadSite)}, &quantised};
+    if (leads()) writeLayer(work_.layerFile(layers()), {&baked, 1});
+    work_.commitLayer({std::move(report)});
+    meter_.advance(headUnits());
+}
+
 void Run::writeAll(Report& report) {
     OutputParts parts;
     parts.source = &decoder_.tensors();
-    const auto layers = static_cast<size_t>(decoder_.config().layers);
     for (size_t l = 0; l < work_.layers().size(); ++l) {
         parts.layerFiles.push_back(work_.layerFile(l));
         const std::vector<format::SiteRecipe> recipes = recipesOf(work_.layers()[l]);
-        for (size_t k = 0; k < format::kSites.size(); ++k) {
-            parts.sites[work_.layers()[l][k].site] = recipes[k];
-            for (const auto& info : format::siteLinears(decoder_.config(), static_cast<int>(l), format::kSites[k]))
+        const std::span<const SiteKind> kinds = sitesOf(decoder_.config(), static_cast<int>(l));
+        for (size_t k = 0; k < kinds.size(); ++k) {
+            parts.sites[work_.layers()[l].at(k).site] = recipes.at(k);
+            for (const auto& info : format::siteLinears(decoder_.config(), static_cast<int>(l), kinds[k]))
                 parts.replaced.push_back(info.prefix + ".weight");
         }
     }
     meter_.stage("writing " + options_.outDir.string());
     if (!residual_.empty()) parts.reordered = residualTensors(decoder_.config());
     parts.order = residual_;
-    writeOutput(work_.beginOutput(), parts, report, [&] { checkStop(layers); });
+    writeOutput(work_.beginOutput(), parts, report, [&] { checkStop(layers()); });
+}
+
+void Run::walkLayers() {
+    const size_t done = work_.layers().size();
+    if (!statistics_) floats_.emplace(decoder_, observer_.own(sequences_));
+    if (floats_ && heedsStream(options_)) quantised_.emplace(*floats_);
+    for (layer_ = 0; layer_ < layers(); ++layer_) {
+        if (layer_ < done) {
+            meter_.stage("layer " + std::to_string(layer_ + 1) + " of " + std::to_string(layers()) + ": done before");
+            if (floats_) passFinished(layer_);
+        } else {
+            calibrateLayer(layer_);
+        }
+    }
+    if (quantisesHead()) calibrateHead();
 }
 
 Report Run::execute() {
@@ -331,24 +391,11 @@ Report Run::execute() {
     report.tokens = statistics_ ? statistics_->header().tokens : observer_.tokens();
     report.sequences = statistics_ ? statistics_->header().sequences : sequences_.size();
     report.fingerprint = fingerprint_;
-    const auto layers = static_cast<size_t>(decoder_.config().layers);
     const size_t done = work_.layers().size();
     report.resumed = done > 0 || work_.outputComplete();
     if (!work_.outputComplete()) {
-        if (options_.weightBits != 16) decideBeforeLayers(done == layers);
-        if (options_.weightBits != 16 && done < layers) {
-            if (!statistics_) floats_.emplace(decoder_, observer_.own(sequences_));
-            if (floats_ && heedsStream(options_)) quantised_.emplace(*floats_);
-            for (layer_ = 0; layer_ < layers; ++layer_) {
-                if (layer_ < done) {
-                    meter_.stage("layer " + std::to_string(layer_ + 1) + " of " + std::to_string(layers) +
-                                 ": done before");
-                    if (floats_) passFinished(layer_);
-                } else {
-                    calibrateLayer(layer_);
-                }
-            }
-        }
+        if (options_.weightBits != 16) decideBeforeLayers(done >= layers());
+        if (options_.weightBits != 16 && done < steps()) walkLayers();
         for (const auto& sites : work_.layers()) report.sites.insert(report.sites.end(), sites.begin(), sites.end());
         if (leads()) writeAll(report);
     }

@@ -66,6 +66,11 @@ Matrix rmsNorm(const Matrix& x, const std::vector<float>& gamma, float epsilon) 
     return y;
 }
 
+/// "model.embed_tokens.weight" -> "model.embed_tokens"
+std::string withoutSuffix(std::string_view weightName) {
+    return std::string(weightName.substr(0, weightName.rfind('.')));
+}
+
 Linear readLinear(const format::TensorStore& store, const format::LinearInfo& info, const format::SiteRecipe& recipe) {
     Linear linear;
     if (recipe.weightBits == 16)
@@ -81,7 +86,7 @@ Linear readLinear(const format::TensorStore& store, const format::LinearInfo& in
 
 struct Decoder::Head {
     std::once_flag once;
-    Matrix weight;  ///< [vocabulary, d]
+    Site site;
 };
 
 Decoder::Decoder(const std::filesystem::path& folder)
@@ -120,17 +125,23 @@ Layer Decoder::layer(int index) const {
     Layer layer;
     layer.attentionNorm = readVector(tensors_, format::inputNormName(index));
     layer.mlpNorm = readVector(tensors_, format::postAttentionNormName(index));
-    for (SiteKind kind : format::kSites) {
-        Site& site = layer.site(kind);
-        const std::string name = format::siteName(index, kind);
-        site.recipe = config_.recipe(name);
-        if (site.recipe.block > 0 || site.recipe.mixOrder > 1)
-            site.transform = format::readTransform(tensors_, name, site.recipe, format::siteWidth(config_, kind));
-        for (const format::LinearInfo& info : format::siteLinears(config_, index, kind))
-            site.linears.push_back(readLinear(tensors_, info, site.recipe));
-    }
+    for (SiteKind kind : format::kSites) layer.site(kind) = readSite(index, kind);
     if (!residual_.empty()) calibrate::orderResidual(layer, residual_);
     return layer;
+}
+
+Site Decoder::readSite(int index, SiteKind kind) const {
+    Site site;
+    const std::string name = format::siteName(index, kind);
+    site.recipe = config_.recipe(name);
+    if (site.recipe.block > 0 || site.recipe.mixOrder > 1)
+        site.transform = format::readTransform(tensors_, name, site.recipe, format::siteWidth(config_, kind));
+    const bool embedding = kind == SiteKind::Head && config_.tieWordEmbeddings && site.recipe.weightBits == 16;
+    for (format::LinearInfo& info : format::siteLinears(config_, index, kind)) {
+        if (embedding) info.prefix = withoutSuffix(format::kEmbeddingName);
+        site.linears.push_back(readLinear(tensors_, info, site.recipe));
+    }
+    return site;
 }
 
 void Decoder::rotate(Matrix& rows, int heads) const {
@@ -208,14 +219,20 @@ void Decoder::run(const Layer& layer, Matrix& hidden, const SiteObserver& observ
     hidden += linears(SiteKind::Down, inner)[0];
 }
 
+Site Decoder::head() const {
+    Site site = readSite(0, SiteKind::Head);
+    if (residual_.empty()) return site;
+    for (Linear& linear : site.linears) linear.weight = columnsInOrder(linear.weight, residual_);
+    return site;
+}
+
+Matrix Decoder::headInput(const Matrix& hidden) const {
+    return rmsNorm(hidden, finalNorm_, config_.rmsNormEps);
+}
+
 Matrix Decoder::logits(const Matrix& hidden) const {
-    std::call_once(head_->once, [&] {
-        const auto name = config_.tieWordEmbeddings ? format::kEmbeddingName : format::kHeadName;
-        head_->weight = readMatrix(tensors_, name, static_cast<uint64_t>(config_.vocabSize),
-                                   static_cast<uint64_t>(config_.hiddenSize));
-        if (!residual_.empty()) head_->weight = columnsInOrder(head_->weight, residual_);
-    });
-    return multiplyTransposed(rmsNorm(hidden, finalNorm_, config_.rmsNormEps), head_->weight);
+    std::call_once(head_->once, [&] { head_->site = head(); });
+    return std::move(apply(head_->site, headInput(hidden))[0]);
 }
 
 Matrix Decoder::forward(std::span<const int32_t> tokens) const {

@@ -63,6 +63,10 @@ class Decoder {
     Matrix attention(std::vector<Matrix> qkv) const;
     /// Input of the site down, [T, F], from the outputs of gate and up: silu(gate) * up.
     static Matrix gated(std::vector<Matrix> gateUp);
+    /// The output layer as a site, floats or codes; a tied one's floats are the embedding's. NaN and infinity are rejected.
+    Site head() const;
+    /// Input of the head: the final norm, [T, d].
+    Matrix headInput(const Matrix& hidden) const;
     /// Final norm and head: [T, d] -> [T, vocabulary]. The head is read at the first call.
     Matrix logits(const Matrix& hidden) const;
 
@@ -70,6 +74,7 @@ class Decoder {
     Matrix forward(std::span<const int32_t> tokens) const;
 
   private:
+    Site readSite(int index, SiteKind kind) const;
     void attend(const Matrix& q, const Matrix& k, const Matrix& v, Matrix& out) const;
     void rotate(Matrix& rows, int heads) const;
 

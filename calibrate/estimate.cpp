@@ -40,7 +40,7 @@ SiteSize sizeOf(const format::ModelConfig& config, SiteKind kind) {
     return size;
 }
 
-/// Bytes on disk of one baked site: codes, scales, code sums, transform, and what config, report and header say of it.
+/// Bytes on disk of one baked site with weights of options.weightBits: codes, scales, code sums, transform, and what config, report and header say of it.
 uint64_t bakedBytes(const CalibrateOptions& options, const SiteSize& size) {
     const auto group = static_cast<uint64_t>(options.groupSize);
     const uint64_t groups = format::groupCount(size.inputs, group);
@@ -75,13 +75,26 @@ uint64_t modelBytes(const fs::path& folder) {
     return bytes;
 }
 
-/// Linear weights of all layers as they are stored in the source.
-uint64_t linearBytes(const format::ModelConfig& config, const format::TensorStore& store) {
-    uint64_t bytes = 0;
+/// Weights of linears that become codes, as they are stored in the source. (A tied head's floats stay: the embedding.)
+uint64_t linearBytes(const CalibrateOptions& options, const format::ModelConfig& config,
+                     const format::TensorStore& store) {
+    if (options.weightBits == 16) return 0;
+    const bool head = options.headBits != 16 && !config.tieWordEmbeddings;
+    uint64_t bytes = head ? store.at(format::kHeadName).bytes.size() : 0;
     for (int layer = 0; layer < config.layers; ++layer)
         for (SiteKind kind : format::kSites)
             for (const format::LinearInfo& linear : format::siteLinears(config, layer, kind))
                 bytes += store.at(linear.prefix + ".weight").bytes.size();
+    return bytes;
+}
+
+/// Layers, and the head where it is quantised, as they wait on disk for the joined file.
+uint64_t bakedBytes(const CalibrateOptions& options, const format::ModelConfig& config) {
+    if (options.weightBits == 16) return 0;
+    uint64_t bytes = 0;
+    for (SiteKind kind : format::kSites)
+        bytes += static_cast<uint64_t>(config.layers) * bakedBytes(options, sizeOf(config, kind));
+    if (options.headBits != 16) bytes += bakedBytes(headOptions(options), sizeOf(config, SiteKind::Head));
     return bytes;
 }
 
@@ -103,8 +116,34 @@ uint64_t residentBytes() {
     return file >> pages >> resident ? resident * kPage : kElsewhere;
 }
 
-/// The resident peak: what lives through the run, plus the largest of the two phases of a layer and of the passes over
-/// the files, which keep one tensor's pages.
+/// Bytes of a site while it is worked on, but for its weights as floats and what was kept of its inputs.
+uint64_t siteBytes(const CalibrateOptions& options, const SiteSize& size, uint64_t rows, uint64_t threads) {
+    const uint64_t matrix = size.inputs * size.outputs;
+    // Floats as copied and as transformed, codes of both; of each thread their float form for one product and the
+    // outputs of its share of the kept rows. Rounding is over when floats behind the alignment alone are made.
+    const uint64_t judged = std::min(threads * kJudgedRows, rows);
+    const uint64_t aligned = options.transform == TransformKind::Cat ? 4 * matrix : 0;
+    return 4 * matrix + 2 * matrix + 4 * threads * size.inputs * size.widest + 4 * 4 * judged * size.outputs +
+           std::max(aligned, roundingBytes(options, size, threads));
+}
+
+uint64_t momentBytes(const CalibrateOptions& options, const SiteSize& size) {
+    const auto block = static_cast<uint64_t>(momentBlock(options, static_cast<int64_t>(size.inputs)));
+    return SecondMoments::sizeBytes(static_cast<Eigen::Index>(size.inputs), static_cast<Eigen::Index>(block));
+}
+
+/// The head's turn, when no layer is in memory.
+uint64_t headBytes(const CalibrateOptions& options, const format::ModelConfig& config, uint64_t rows,
+                   uint64_t threads) {
+    if (options.headBits == 16) return 0;
+    const SiteSize size = sizeOf(config, SiteKind::Head);
+    const uint64_t sums = momentBytes(options, size);
+    return 4 * size.inputs * size.outputs + 4 * rows * size.inputs + (threads + 1) * sums +
+           siteBytes(headOptions(options), size, rows, threads);
+}
+
+/// The resident peak: what lives through the run, plus the largest of the two phases of a layer, of the head and of the
+/// passes over the files, which keep one tensor's pages.
 uint64_t peakBytes(const CalibrateOptions& options, const format::ModelConfig& config, uint64_t tokens,
                    uint64_t longest, uint64_t largestTensor, uint64_t threads) {
     const auto d = static_cast<uint64_t>(config.hiddenSize);
@@ -112,29 +151,23 @@ uint64_t peakBytes(const CalibrateOptions& options, const format::ModelConfig& c
     uint64_t weights = 0, moments = 0, kept = 0, sitePhase = 0, activations = 4 * d;
     for (SiteKind kind : format::kSites) {
         const SiteSize size = sizeOf(config, kind);
-        const auto block = static_cast<uint64_t>(momentBlock(options, static_cast<int64_t>(size.inputs)));
-        const uint64_t sums =
-            SecondMoments::sizeBytes(static_cast<Eigen::Index>(size.inputs), static_cast<Eigen::Index>(block));
-        const uint64_t matrix = size.inputs * size.outputs;
-        weights += 4 * matrix;
+        const uint64_t sums = momentBytes(options, size);
+        weights += 4 * size.inputs * size.outputs;
         moments += sums;
         kept += 4 * rows * size.inputs;
         activations += size.inputs + size.outputs;
-        // Floats as copied and as transformed, codes of both; of each thread their float form for one product and the
-        // outputs of its share of the kept rows.
-        const uint64_t judged = std::min(threads * kJudgedRows, rows);
-        const uint64_t site =
-            4 * matrix + 2 * matrix + 4 * threads * size.inputs * size.widest + sums + 4 * 4 * judged * size.outputs;
         // Beyond nearest both streams keep the inputs of the site o while it is rounded.
         const uint64_t attention = heedsStream(options) && kind == SiteKind::O ? 8 * tokens * size.inputs : 0;
-        sitePhase = std::max(sitePhase, site + attention + roundingBytes(options, size, threads));
+        sitePhase = std::max(sitePhase, siteBytes(options, size, rows, threads) + sums + attention);
     }
     const uint64_t scores = 64 * longest;  // of one tile of queries
     const uint64_t observePhase = threads * (4 * (longest * activations + scores) + moments);
     const uint64_t program = residentBytes() + threads * (uint64_t{4} << 20);  // and buffers of the BLAS
     // Hidden states: the float stream; beyond nearest the quantised one too and the float stream led ahead of both.
     const uint64_t states = 4 * tokens * (heedsStream(options) ? 3 * d : d);
-    return program + std::max(largestTensor, states + weights + moments + kept + std::max(observePhase, sitePhase));
+    const uint64_t layer = weights + moments + kept + std::max(observePhase, sitePhase);
+    return program +
+           std::max(largestTensor, states + std::max(layer, headBytes(options, config, rows, threads)));
 }
 
 }  // namespace
@@ -160,12 +193,8 @@ Estimate estimate(const CalibrateOptions& options) {
         result.tokens += sequence.size();
         longest = std::max<uint64_t>(longest, sequence.size());
     }
-    uint64_t layers = 0;
-    if (options.weightBits != 16)
-        for (SiteKind kind : format::kSites)
-            layers += static_cast<uint64_t>(config.layers) * bakedBytes(options, sizeOf(config, kind));
-    const uint64_t kept = modelBytes(options.modelDir) - (options.weightBits == 16 ? 0 : linearBytes(config, store));
-    result.outputBytes = kept + layers;
+    const uint64_t layers = bakedBytes(options, config);
+    result.outputBytes = modelBytes(options.modelDir) - linearBytes(options, config, store) + layers;
     result.diskBytes = result.outputBytes + layers;
     uint64_t largest = 0;
     for (const format::TensorView& tensor : store.tensors()) largest = std::max<uint64_t>(largest, tensor.bytes.size());
@@ -178,7 +207,7 @@ Estimate estimate(const CalibrateOptions& options) {
     while (!fs::exists(place, status) && place.has_relative_path()) place = place.parent_path();
     const fs::space_info space = fs::space(place, status);
     result.freeDiskBytes = status ? 0 : space.available;
-    if (options.weightBits != 16) result.seconds = config.layers * layerSeconds(options, config, sequences, threads);
+    if (options.weightBits != 16) result.seconds = workSeconds(options, config, sequences, threads);
     return result;
 }
 

@@ -54,16 +54,16 @@ class GatheredLayers {
     void write(int layer, const std::vector<uint64_t>& keptRows, const format::ModelConfig& config,
                const std::vector<SiteStatistics>& sites) const {
         StatisticsWriter writer(layerFile(layer), header_, keptRows, config, layer, layer + 1);
-        for (format::SiteKind kind : format::kSites)
-            writer.write(format::siteName(layer, kind), sites[static_cast<size_t>(kind)]);
+        const std::span<const format::SiteKind> kinds = sitesOf(config, layer);
+        for (size_t i = 0; i < kinds.size(); ++i) writer.write(format::siteName(layer, kinds[i]), sites[i]);
         writer.finish();
     }
     /// One file of all layers in place of the folder.
     void join(const std::vector<uint64_t>& keptRows, const format::ModelConfig& config) const {
-        StatisticsWriter writer(file_, header_, keptRows, config, 0, config.layers);
-        for (int layer = 0; layer < config.layers; ++layer) {
+        StatisticsWriter writer(file_, header_, keptRows, config, 0, config.layers + 1);
+        for (int layer = 0; layer <= config.layers; ++layer) {
             const StatisticsFile stored(layerFile(layer));
-            for (format::SiteKind kind : format::kSites) {
+            for (format::SiteKind kind : sitesOf(config, layer)) {
                 const std::string site = format::siteName(layer, kind);
                 writer.write(site, stored.read(site, static_cast<Eigen::Index>(format::siteWidth(config, kind))));
             }
@@ -112,22 +112,38 @@ class Gatherer {
             decoder_.run(layer, hidden_[s]);
         });
     }
-    /// What passes the layer's sites, by SiteKind. Sequences run a wave at a time, one a thread; their sums are merged
-    /// in the order of the sequences, so that the total does not depend on how many threads there are.
+    /// What passes the layer's sites, by SiteKind.
     std::vector<SiteStatistics> observe(const Layer& layer) {
+        return gather(format::kSites, [&](size_t s, Seen& seen) {
+            decoder_.run(layer, hidden_[s],
+                         [&](format::SiteKind kind, const Matrix& x) { seen[static_cast<size_t>(kind)] = x; });
+        });
+    }
+    /// What passes the head after the last layer.
+    std::vector<SiteStatistics> observeHead() {
+        constexpr format::SiteKind kHead[] = {format::SiteKind::Head};
+        return gather(kHead, [&](size_t s, Seen& seen) { seen[0] = decoder_.headInput(hidden_[s]); });
+    }
+
+  private:
+    using Seen = std::array<Matrix, format::kSites.size()>;  ///< inputs of one sequence
+
+    /// Sequences run a wave at a time, one a thread; their sums are merged in the order of the sequences, so that the
+    /// total does not depend on how many threads there are.
+    std::vector<SiteStatistics> gather(std::span<const format::SiteKind> kinds,
+                                       const std::function<void(size_t s, Seen& seen)>& lead) {
         std::vector<SiteStatistics> sites;
-        for (format::SiteKind kind : format::kSites) {
+        for (format::SiteKind kind : kinds) {
             const auto width = static_cast<Eigen::Index>(format::siteWidth(decoder_.config(), kind));
             sites.push_back({SecondMoments(width, 0), Matrix::Zero(static_cast<Eigen::Index>(kept_.size()), width)});
         }
         const auto wave = static_cast<size_t>(threads_);
         for (size_t first = 0; first < hidden_.size(); first += wave) {
             const size_t count = std::min(wave, hidden_.size() - first);
-            std::vector<std::array<Matrix, 4>> seen(count);
+            std::vector<Seen> seen(count);
             parallelFor(count, threads_, [&](size_t i) {
                 check();
-                decoder_.run(layer, hidden_[first + i],
-                             [&](format::SiteKind kind, const Matrix& x) { seen[i][static_cast<size_t>(kind)] = x; });
+                lead(first + i, seen[i]);
             });
             for (size_t i = 0; i < count; ++i)
                 for (size_t site = 0; site < sites.size(); ++site) addSeen(sites[site], seen[i][site], first + i);
@@ -136,8 +152,6 @@ class Gatherer {
             for (SiteStatistics& site : sites) addUp(site);
         return sites;
     }
-
-  private:
     static std::vector<uint64_t> keptIn(const CalibrateOptions& options, std::span<const Sequence> all,
                                         const Share& share) {
         uint64_t token = 0, begin = 0, end = 0;
@@ -223,7 +237,7 @@ StatisticsHeader gatherStatistics(const CalibrateOptions& options, const Share& 
     const GatheredLayers layers(file, header);
     const bool writes = options.team == nullptr || options.team->rank() == 0;
     if (writes) layers.begin();
-    ProgressMeter meter(progress, static_cast<uint64_t>(config.layers));
+    ProgressMeter meter(progress, static_cast<uint64_t>(config.layers) + 1);
     for (int l = 0; l < config.layers; ++l) {
         gatherer.check();
         meter.stage("layer " + std::to_string(l + 1) + " of " + std::to_string(config.layers) + ": statistics");
@@ -237,6 +251,10 @@ StatisticsHeader gatherStatistics(const CalibrateOptions& options, const Share& 
         }
         meter.advance(1);
     }
+    meter.stage("output layer: statistics");
+    const std::vector<SiteStatistics> head = gatherer.observeHead();
+    if (writes) layers.write(config.layers, gatherer.kept(), config, head);
+    meter.advance(1);
     if (writes) layers.join(gatherer.kept(), config);
     if (options.team != nullptr) options.team->meet();
     return header;

@@ -147,6 +147,7 @@ struct Passes {
 };
 
 Passes passesOf(const CalibrateOptions& options, SiteKind kind) {
+    if (kind == SiteKind::Head) return {0, 0};
     if (!heedsStream(options)) return {1, 0};
     return {kind == SiteKind::Down ? 1.0 : 2.0, kind == SiteKind::GateUp ? 2.0 : 1.0};
 }
@@ -182,8 +183,8 @@ double siteSeconds(const CalibrateOptions& options, const SiteShape& site, doubl
 
 }  // namespace
 
-double layerSeconds(const CalibrateOptions& options, const format::ModelConfig& config,
-                    std::span<const Sequence> sequences, int threads) {
+double workSeconds(const CalibrateOptions& options, const format::ModelConfig& config,
+                   std::span<const Sequence> sequences, int threads) {
     double tokens = 0, attention = 0;
     for (const Sequence& sequence : sequences) {
         const auto n = static_cast<double>(sequence.size());
@@ -195,14 +196,16 @@ double layerSeconds(const CalibrateOptions& options, const format::ModelConfig& 
     const Speeds speeds = measureSpeeds(options, config, std::clamp<Index>(length, 1, 512), threads);
     const RoundingTime rounding = measureRounding(options, config, threads);
     const double rows = std::min(tokens, static_cast<double>(kKeptRows));
-    double seconds = (heedsStream(options) ? 3.0 : 1.0) * attention / speeds.floats;
-    for (SiteKind kind : format::kSites) {
-        const SiteShape site = shapeOf(options, config, kind);
-        seconds += streamSeconds(options, site, passesOf(options, kind), tokens, speeds);
-        seconds += siteSeconds(options, site, rows, speeds, static_cast<double>(threads));
-        seconds += rounding.seconds(site.weights / site.inputs, site.inputs);
-    }
-    return kSustained * seconds;
+    const auto siteWork = [&](const CalibrateOptions& recipe, SiteKind kind) {
+        const SiteShape site = shapeOf(recipe, config, kind);
+        const double seconds = streamSeconds(recipe, site, passesOf(recipe, kind), tokens, speeds) +
+                               siteSeconds(recipe, site, rows, speeds, static_cast<double>(threads));
+        return heedsStream(recipe) ? seconds + rounding.seconds(site.weights / site.inputs, site.inputs) : seconds;
+    };
+    double layer = (heedsStream(options) ? 3.0 : 1.0) * attention / speeds.floats;
+    for (SiteKind kind : format::kSites) layer += siteWork(options, kind);
+    const double head = options.headBits == 16 ? 0 : siteWork(headOptions(options), SiteKind::Head);
+    return kSustained * (config.layers * layer + head);
 }
 
 }  // namespace vulcat::calibrate

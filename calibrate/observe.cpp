@@ -58,22 +58,22 @@ void Observer::inWaves(const std::function<void(size_t)>& work, const std::funct
     }
 }
 
-std::vector<SiteInputs> Observer::throughLayer(const Layer& layer, Stream& stream) const {
+std::vector<SiteInputs> Observer::gather(std::span<const SiteKind> kinds, size_t sequences,
+                                         const std::function<void(size_t, const SeeSite&)>& lead) const {
     const auto emptyMoments = [&](SiteKind kind) {
         const auto width = static_cast<Eigen::Index>(format::siteWidth(config_, kind));
         return SecondMoments(width, momentBlock(options_, width));
     };
     std::vector<SiteInputs> sites;
-    for (SiteKind kind : format::kSites) {
+    for (SiteKind kind : kinds) {
         SecondMoments moments = emptyMoments(kind);
         const Eigen::Index width = moments.width();
         sites.push_back({std::move(moments), Matrix::Zero(static_cast<Eigen::Index>(keptRows_.size()), width)});
     }
-    std::vector<std::vector<SecondMoments>> sums(stream.size());
+    std::vector<std::vector<SecondMoments>> sums(sequences);
     const auto work = [&](size_t s) {
-        for (SiteKind kind : format::kSites) sums[s].push_back(emptyMoments(kind));
-        stream.run(layer, s, [&](SiteKind kind, const Matrix& x) {
-            const auto site = static_cast<size_t>(kind);
+        for (SiteKind kind : kinds) sums[s].push_back(emptyMoments(kind));
+        lead(s, [&](size_t site, const Matrix& x) {
             // First tokens often carry a few huge activations that no other token has; as one direction in the sums
             // they would steer a transform that serves every token.
             sums[s][site].add(x.bottomRows(x.rows() - 1));
@@ -93,6 +93,17 @@ std::vector<SiteInputs> Observer::throughLayer(const Layer& layer, Stream& strea
         options_.team->sum(std::span<float>(site.rows.data(), static_cast<size_t>(site.rows.size())));
     }
     return sites;
+}
+
+std::vector<SiteInputs> Observer::throughLayer(const Layer& layer, Stream& stream) const {
+    return gather(format::kSites, stream.size(), [&](size_t s, const SeeSite& see) {
+        stream.run(layer, s, [&](SiteKind kind, const Matrix& x) { see(static_cast<size_t>(kind), x); });
+    });
+}
+
+SiteInputs Observer::atHead(const Stream& stream) const {
+    constexpr SiteKind kHead[] = {SiteKind::Head};
+    return std::move(gather(kHead, stream.size(), [&](size_t s, const SeeSite& see) { see(0, stream.headInput(s)); })[0]);
 }
 
 InputMoments Observer::atSite(SiteKind kind, const StreamPair& streams,

@@ -36,11 +36,17 @@ class Observer {
     /// Leads the stream through the layer and gathers what passes its sites, indexed by SiteKind. Sums are merged in
     /// the order of the sequences, so that they do not depend on the number of threads.
     std::vector<SiteInputs> throughLayer(const Layer& layer, Stream& stream) const;
+    /// What would pass the head now, without a step on.
+    SiteInputs atHead(const Stream& stream) const;
     /// Leads both streams to a site and sums up its inputs behind `transform`.
     InputMoments atSite(SiteKind kind, const StreamPair& streams,
                         const std::optional<format::Transform>& transform) const;
 
   private:
+    using SeeSite = std::function<void(size_t site, const Matrix& x)>;
+    /// Gathers what `lead`, called with each sequence, shows of sites of these kinds.
+    std::vector<SiteInputs> gather(std::span<const SiteKind> kinds, size_t sequences,
+                                   const std::function<void(size_t s, const SeeSite& see)>& lead) const;
     void keepRows(Matrix& rows, const Matrix& x, size_t sequence) const;
     void sumOverTeam(std::span<double> values) const;
     /// Calls work(sequence) over threads, a wave at a time, and then merge(sequence) in order.

@@ -2,6 +2,8 @@
 
 #include "base/error.h"
 
+#include <algorithm>
+
 namespace vulcat::calibrate {
 
 namespace {
@@ -51,12 +53,24 @@ void applyRecipe(const std::string& name, CalibrateOptions& options) {
     options.rounding = name == "fast" ? Rounding::Nearest : Rounding::Gptq;
 }
 
+CalibrateOptions headOptions(const CalibrateOptions& options) {
+    CalibrateOptions head = options;
+    head.weightBits = options.headBits;
+    head.activationBits = std::max(options.activationBits, 8);
+    head.targetBits.reset();
+    if (options.rounding == Rounding::WaterSic) head.rounding = Rounding::Nearest;
+    return head;
+}
+
 void validate(const CalibrateOptions& options) {
     const auto bits = [](int value) { return value == 4 || value == 8 || value == 16; };
     require(!options.modelDir.empty(), "the model folder is missing");
     require(!options.outDir.empty(), "the output folder is missing");
     require(bits(options.weightBits), "weights must have 4, 8 or 16 bits");
     require(bits(options.activationBits), "activations must have 4, 8 or 16 bits");
+    require(bits(options.headBits), "the output layer's weights must have 4, 8 or 16 bits");
+    require(options.weightBits != 16 || options.headBits == 16,
+            "float weights (16 bits) keep a float output layer: leave out its bits");
     require(options.weightBits != 16 || options.activationBits == 16,
             "float weights (16 bits) take float activations: set the activations to 16 bits too");
     require(options.weightBits != 16 || options.transform == TransformKind::None,

@@ -57,6 +57,7 @@ struct CalibrateOptions {
     TextOptions texts;
     std::filesystem::path statistics;  ///< calibrate from this file (calibrate/statistics_file.h), not from texts
     int weightBits = 4;                ///< 4, 8 or 16 (float)
+    int headBits = 16;                 ///< of the output layer's weights: 4, 8 or 16 (float), see headOptions()
     int activationBits = 4;            ///< 4, 8 or 16 (float)
     bool activationSymmetric = false;  ///< of 4-bit activations; 8-bit ones are always symmetric
     TransformKind transform = TransformKind::Cat;
@@ -83,6 +84,10 @@ struct CalibrateOptions {
 /// Sets transform, block, rounding and permutation as the recipe has them: "fast" rounds to nearest behind CAT,
 /// "balanced" adds GPTQ, "best" takes the widest blocks. Errors: InvalidArgument for another name.
 void applyRecipe(const std::string& name, CalibrateOptions& options);
+
+/// What the output layer is rounded with: transform, groups and rounding of the others (but nearest beside WaterSIC),
+/// activations of at least 8 bits, since nothing after it makes up for an error.
+CalibrateOptions headOptions(const CalibrateOptions& options);
 
 /// Throws Error(InvalidArgument) that names the option and its allowed values.
 void validate(const CalibrateOptions& options);

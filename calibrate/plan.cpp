@@ -4,26 +4,38 @@
 
 namespace vulcat::calibrate {
 
-std::array<uint64_t, 4> siteUnits(const CalibrateOptions& options, const format::ModelConfig& config, double tokens) {
-    // In multiply-adds, as measured: a searched scale tries some dozens of candidates, GPTQ with its descent goes over a
-    // row's columns a few times.
+namespace {
+
+double weightsOf(const format::ModelConfig& config, format::SiteKind kind) {
+    double weights = 0;
+    for (const format::LinearInfo& linear : format::siteLinears(config, 0, kind))
+        weights += static_cast<double>(linear.rows * linear.columns);
+    return weights;
+}
+
+/// Multiply-adds, as measured: a searched scale tries some dozens of candidates, GPTQ with its descent goes over a
+/// row's columns a few times.
+double finishingOperations(const CalibrateOptions& options, double inputs, double weights) {
     constexpr double kNearest = 300, kBeyond = 8;
-    std::array<double, 4> operations{};
+    const double beyond = heedsStream(options) ? kBeyond * inputs * (inputs * inputs + weights) : 0;
+    return kNearest * weights + beyond;
+}
+
+}  // namespace
+
+std::array<uint64_t, format::kSiteKinds> siteUnits(const CalibrateOptions& options, const format::ModelConfig& config,
+                                                   double tokens) {
     double pass = 0;  // of a token
-    for (const format::SiteKind kind : format::kSites) {
-        double outputs = 0;
-        for (const format::LinearInfo& linear : format::siteLinears(config, 0, kind))
-            outputs += static_cast<double>(linear.rows);
+    for (const format::SiteKind kind : format::kSites) pass += 2 * weightsOf(config, kind);
+    const auto units = [&](const CalibrateOptions& site, format::SiteKind kind) {
         const auto inputs = static_cast<double>(format::siteWidth(config, kind));
-        pass += 2 * inputs * outputs;
-        double& site = operations[static_cast<size_t>(kind)];
-        site = kNearest * outputs * inputs;
-        if (heedsStream(options)) site += kBeyond * inputs * inputs * (inputs + outputs);
-    }
-    std::array<uint64_t, 4> units{};
-    for (size_t i = 0; i < units.size(); ++i)
-        units[i] = std::max<uint64_t>(1, static_cast<uint64_t>(std::llround(operations[i] / (tokens * pass))));
-    return units;
+        const double operations = finishingOperations(site, inputs, weightsOf(config, kind));
+        return std::max<uint64_t>(1, static_cast<uint64_t>(std::llround(operations / (tokens * pass))));
+    };
+    std::array<uint64_t, format::kSiteKinds> result{};
+    for (const format::SiteKind kind : format::kSites) result[static_cast<size_t>(kind)] = units(options, kind);
+    if (options.headBits != 16) result.back() = units(headOptions(options), format::SiteKind::Head);
+    return result;
 }
 
 nlohmann::ordered_json recipeJson(const CalibrateOptions& options) {
@@ -43,6 +55,7 @@ nlohmann::ordered_json recipeJson(const CalibrateOptions& options) {
         {"bits", options.weightBits}, {"group_size", options.groupSize}, {"scales", nameOf(options.scales)}};
     if (options.leastSqnr) weights["least_sqnr_db"] = *options.leastSqnr;
     if (options.targetBits) weights["target_bits"] = *options.targetBits;
+    if (options.headBits != 16) weights["head_bits"] = options.headBits;
     return {{"quant_method", "vulcat"},
             {"format_version", 1},
             {"weights", weights},

@@ -113,10 +113,11 @@ std::string kindPanel(const std::string& kind, const std::vector<const SiteRepor
         if (layerLabelled(i, sites.size())) drawing.text(kLeft - 6, y + 4, layer, "soft", "end");
         const bool worse = site.after.measured < site.before.measured;
         drawing.line(at(site.before.measured), y, at(site.after.measured), y, worse ? "link worse" : "link");
+        const std::string where = layer.empty() ? kind : "layer " + layer;
         drawing.dot(at(site.before.measured), y, 3.5, "before",
-                    "layer " + layer + ", before: " + decibelText(site.before.measured) + " dB");
+                    where + ", before: " + decibelText(site.before.measured) + " dB");
         drawing.dot(at(site.after.measured), y, 4, "after",
-                    "layer " + layer + ", after: " + decibelText(site.after.measured) + " dB");
+                    where + ", after: " + decibelText(site.after.measured) + " dB");
     }
     return drawing.finish();
 }

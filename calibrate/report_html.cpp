@@ -140,7 +140,7 @@ std::string siteSections(const Report& report, const SiteScales& scales) {
         if (name.layer != layer) {
             if (layer) out += "</div>\n";
             layer = name.layer;
-            out += "<h3>" + escaped(name.layer.empty() ? "Other" : "Layer " + name.layer) +
+            out += "<h3>" + escaped(name.layer.empty() ? "Output layer" : "Layer " + name.layer) +
                    "</h3>\n<div class=\"cards\">\n";
         }
         out += siteCard(site, scales);
@@ -156,7 +156,7 @@ std::string explanations() {
     };
     term("Site",
          "Linear layers that share one input, and so one transform: the projections of queries, keys and "
-         "values; the attention's output; gate and up; down.");
+         "values; the attention's output; gate and up; down; the output layer, where it is quantised.");
     term("Concentration",
          "The energy of values over the square of the range that their grid must span. Outliers lower "
          "it; a rotation that spreads them raises it.");

@@ -145,6 +145,8 @@ std::string recipeSentence(const json& recipe) {
     if (!recipeField<std::string>(recipe, "transform", "permutation", "").empty()) out += ", hidden channels permuted";
     if (!recipeField<std::string>(recipe, "transform", "residual_permutation", "").empty())
         out += ", residual stream permuted";
+    const int head = recipeField(recipe, "weights", "head_bits", 16);
+    if (head < 16) out += ", output layer of " + std::to_string(head) + " bits";
     const int group = recipeField(recipe, "weights", "group_size", 0);
     if (weights < 16) {
         out += group == 0 ? ", one weight scale a row" : ", one weight scale per " + std::to_string(group) + " inputs";

@@ -10,7 +10,7 @@ namespace vulcat::calibrate {
 
 /// Whether the site's input is the (normed) residual stream.
 constexpr bool readsResidual(SiteKind kind) {
-    return kind == SiteKind::Qkv || kind == SiteKind::GateUp;
+    return kind == SiteKind::Qkv || kind == SiteKind::GateUp || kind == SiteKind::Head;
 }
 
 /// The order that options.permuteResidual asks for: masses and affinities of all reading sites are added up, each over

@@ -62,6 +62,10 @@ SiteWork::SiteWork(CalibrateOptions options, const Site& floats, const SiteInput
     transform_ = buildTransform();
 }
 
+bool SiteWork::heedsStream() const {
+    return calibrate::heedsStream(options_);
+}
+
 SiteTransform SiteWork::buildTransform() const {
     const Eigen::Index width = inputs_.moments.width();
     const auto block = static_cast<Eigen::Index>(blockOf(options_, width));

@@ -15,6 +15,8 @@ class SiteWork {
 
     /// What inputs are observed behind: nothing for WaterSIC, whose transform comes with its codes.
     const std::optional<format::Transform>& transform() const { return transform_.stored; }
+    /// Whether finish() wants moments: see calibrate/plan.h.
+    bool heedsStream() const;
     /// Rounds the weights into `quantised` and tells how good that is; the name of the site is left to the caller.
     SiteReport finish(const InputMoments& moments, Site& quantised);
 

@@ -8,6 +8,8 @@
 //   <site>.moments   F64 [...]   the sum of x x^T: the triangle on and above the diagonal, row by row
 //   <site>.rows      F32 [R, K]  inputs of the kept tokens
 //
+// Sites are those of all layers and "lm_head".
+//
 // Files add up: shares of the same model and texts, none of them twice, merge to one file. Sums differ from those of
 // one process in their order alone. A file may come from anywhere and is checked like every container.
 
@@ -18,6 +20,7 @@
 #include "format/safetensors.h"
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -39,6 +42,9 @@ struct SiteStatistics {
     SecondMoments moments;
     Matrix rows;  ///< inputs of the kept tokens, [R, K]
 };
+
+/// The kinds of sites of a layer, or of the output layer, which counts as one more.
+std::span<const format::SiteKind> sitesOf(const format::ModelConfig& config, int layer);
 
 class StatisticsFile {
   public:
@@ -62,7 +68,7 @@ class StatisticsFile {
 /// Writes one file, site after site in any order (see format::SafetensorsWriter).
 class StatisticsWriter {
   public:
-    /// `layers`: first and last + 1 of the layers whose sites the file holds.
+    /// The file holds the sites of sitesOf() for firstLayer up to, not with, lastLayer.
     StatisticsWriter(const std::filesystem::path& path, const StatisticsHeader& header,
                      const std::vector<uint64_t>& keptRows, const format::ModelConfig& config, int firstLayer,
                      int lastLayer);

@@ -14,7 +14,7 @@ class StatisticsSource {
                      const format::TensorStore& model);
 
     const StatisticsHeader& header() const { return file_.header(); }
-    /// What passed the sites of a layer, by SiteKind; moments are whole.
+    /// What passed the sites of a layer, by SiteKind, or the head alone where index is their number; moments are whole.
     std::vector<SiteInputs> layer(int index) const;
     /// Changes with every byte of the file.
     std::string digest() const;

@@ -25,6 +25,8 @@ Matrix Stream::input(const Layer& layer, SiteKind kind, size_t s) {
             return decoder_->mlpInput(layer, hidden_[s]);
         case SiteKind::Down:
             return Decoder::gated(apply(layer.site(SiteKind::GateUp), decoder_->mlpInput(layer, hidden_[s])));
+        case SiteKind::Head:
+            return headInput(s);
     }
     return decoder_->attentionInput(layer, hidden_[s]);
 }

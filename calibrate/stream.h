@@ -18,10 +18,12 @@ class Stream {
 
     /// The input [T, K] of a site of sequence `s`. Within a layer each site is asked for once and in order; what leads
     /// to it is computed with the linears of the sites before, which `layer` must hold in their final form. Different
-    /// sequences may be asked for on different threads.
+    /// sequences may be asked for on different threads. The head's may be asked for between layers; `layer` is not read.
     Matrix input(const Layer& layer, SiteKind kind, size_t s);
     /// After all four inputs: leads on to the next layer.
     void leave(const Layer& layer, size_t s);
+    /// The input [T, d] that the head would have now.
+    Matrix headInput(size_t s) const { return decoder_->headInput(hidden_[s]); }
 
   private:
     const Decoder* decoder_;

@@ -142,9 +142,11 @@ void WorkFolder::resume(bool overwrite) {
         std::vector<SiteReport> sites;
         for (const json& site : layer.value("sites", json::array()))
             sites.push_back(siteReportFromJson(site, manifest.string()));
-        if (sites.size() != format::kSites.size()) return;
+        const bool head = sites.size() == 1 && sites.front().site == format::kHeadSite;
+        if (!head && sites.size() != format::kSites.size()) return;
         digests_.push_back(layer.value("digest", ""));
         layers_.push_back(std::move(sites));
+        if (head) return;
     }
 }
 

@@ -29,7 +29,7 @@ class WorkFolder {
 
     /// An earlier run got as far as putting the output in its place: nothing is left but finish().
     bool outputComplete() const { return outputComplete_; }
-    /// Reports of the layers that are finished, from layer 0 on.
+    /// Reports of the layers that are finished, from layer 0 on; the output layer, where it is quantised, ends the list.
     const std::vector<std::vector<SiteReport>>& layers() const { return layers_; }
     std::filesystem::path layerFile(size_t layer) const;
     /// Enters the next layer, whose file must be there, in the manifest.

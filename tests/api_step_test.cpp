@@ -1,8 +1,11 @@
 // Stepping within a budget, saving and restoring, and making everything again: always the same tokens.
 #include "vulcat.hpp"
 
+#include "model_folder.h"
 #include "support/api_struct.h"
 #include "support/shared_data.h"
+#include "support/temp_folder.h"
+#include "support/tokenizer_json.h"
 
 #include <doctest/doctest.h>
 
@@ -211,6 +214,41 @@ TEST_CASE("after recreate the same tokens follow") {
     CHECK(follow(session, 10) == expectedAfter);
 }
 
+namespace {
+
+/// Loads the folder in a context of its own, checks that it took what the plan told, and returns the plan.
+VulcatModelPlan takesWhatIsPlanned(const VulcatModelInfo& modelInfo, const VulcatSessionInfo& sessionInfo) {
+    auto plan = vulcat::test::sized<VulcatModelPlan>();
+    auto device = vulcat::test::sized<VulcatDeviceInfo>();
+    vulcat::Context context;
+    good(context.handle(), vulcatPlanModel(context.handle(), &modelInfo, &sessionInfo, &plan));
+    CHECK(plan.contextLength == sessionInfo.contextLength);
+    CHECK(plan.chunkRows == sessionInfo.chunkRows);
+    CHECK(plan.fits != 0);
+    good(context.handle(), vulcatContextDevice(context.handle(), &device));
+    CHECK(device.usedBytes == 0);
+    vulcat::Model model(context, modelInfo.folder);
+    good(context.handle(), vulcatContextDevice(context.handle(), &device));
+    const uint64_t modelBytes = device.usedBytes;
+    VulcatSession session = nullptr;
+    good(context.handle(), vulcatCreateSession(model.handle(), &sessionInfo, &session));
+    good(context.handle(), vulcatContextDevice(context.handle(), &device));
+    std::printf("planned %llu + %llu bytes, took %llu + %llu\n",
+                static_cast<unsigned long long>(plan.weightsBytes + plan.vocabularyBytes),
+                static_cast<unsigned long long>(plan.cacheBytes + plan.activationsBytes),
+                static_cast<unsigned long long>(modelBytes),
+                static_cast<unsigned long long>(device.usedBytes - modelBytes));
+    // Drivers round each allocation up to their alignment.
+    CHECK(modelBytes >= plan.weightsBytes + plan.vocabularyBytes);
+    CHECK(modelBytes <= plan.weightsBytes + plan.vocabularyBytes + 65536);
+    CHECK(device.usedBytes - modelBytes >= plan.cacheBytes + plan.activationsBytes);
+    CHECK(device.usedBytes - modelBytes <= plan.cacheBytes + plan.activationsBytes + 3 * 65536);
+    vulcatDestroySession(session);
+    return plan;
+}
+
+}  // namespace
+
 TEST_CASE("a plan tells what loading takes, and a budget is kept or refused with the numbers") {
     VULCAT_SHARED_OR_SKIP(folder, "models/stories260K");
     const std::string path = folder.string();
@@ -219,34 +257,7 @@ TEST_CASE("a plan tells what loading takes, and a budget is kept or refused with
     auto sessionInfo = vulcat::test::sized<VulcatSessionInfo>();
     sessionInfo.contextLength = 100;
     sessionInfo.chunkRows = 32;
-    auto plan = vulcat::test::sized<VulcatModelPlan>();
-    auto device = vulcat::test::sized<VulcatDeviceInfo>();
-    {
-        vulcat::Context context;
-        good(context.handle(), vulcatPlanModel(context.handle(), &modelInfo, &sessionInfo, &plan));
-        CHECK(plan.contextLength == 100);
-        CHECK(plan.chunkRows == 32);
-        CHECK(plan.fits != 0);
-        good(context.handle(), vulcatContextDevice(context.handle(), &device));
-        CHECK(device.usedBytes == 0);
-        vulcat::Model model(context, path);
-        good(context.handle(), vulcatContextDevice(context.handle(), &device));
-        const uint64_t modelBytes = device.usedBytes;
-        VulcatSession session = nullptr;
-        good(context.handle(), vulcatCreateSession(model.handle(), &sessionInfo, &session));
-        good(context.handle(), vulcatContextDevice(context.handle(), &device));
-        std::printf("planned %llu + %llu bytes, took %llu + %llu\n",
-                    static_cast<unsigned long long>(plan.weightsBytes + plan.vocabularyBytes),
-                    static_cast<unsigned long long>(plan.cacheBytes + plan.activationsBytes),
-                    static_cast<unsigned long long>(modelBytes),
-                    static_cast<unsigned long long>(device.usedBytes - modelBytes));
-        // Drivers round each allocation up to their alignment.
-        CHECK(modelBytes >= plan.weightsBytes + plan.vocabularyBytes);
-        CHECK(modelBytes <= plan.weightsBytes + plan.vocabularyBytes + 65536);
-        CHECK(device.usedBytes - modelBytes >= plan.cacheBytes + plan.activationsBytes);
-        CHECK(device.usedBytes - modelBytes <= plan.cacheBytes + plan.activationsBytes + 3 * 65536);
-        vulcatDestroySession(session);
-    }
+    VulcatModelPlan plan = takesWhatIsPlanned(modelInfo, sessionInfo);
     auto info = vulcat::test::sized<VulcatContextInfo>();
     info.memoryBudgetBytes = plan.weightsBytes + plan.vocabularyBytes - 1;
     VulcatContext tight = nullptr;
@@ -260,6 +271,31 @@ TEST_CASE("a plan tells what loading takes, and a budget is kept or refused with
     CHECK(message.find(std::to_string(plan.availableBytes)) != std::string::npos);
     CHECK(message.find(std::to_string(plan.cacheBytes)) != std::string::npos);
     vulcatDestroyContext(tight);
+}
+
+TEST_CASE("a plan knows a quantised output layer, whether the embedding is tied to it or not") {
+    for (const bool tied : {true, false}) {
+        vulcat::test::ModelRecipe recipe;
+        recipe.weightBits = 4;
+        recipe.activationBits = 8;
+        recipe.transform = vulcat::test::RandomTransform::Blocks;
+        recipe.quantisedHead = true;
+        recipe.vocabulary = 20000;
+        recipe.tied = tied;
+        vulcat::test::TempFolder folder;
+        vulcat::test::writeModelFolder(folder.path(), recipe);
+        vulcat::test::writeFile(folder.path() / "tokenizer.json", vulcat::test::byteLevelJson().dump());
+        const std::string path = folder.path().string();
+        auto modelInfo = vulcat::test::sized<VulcatModelInfo>();
+        modelInfo.folder = path.c_str();
+        auto sessionInfo = vulcat::test::sized<VulcatSessionInfo>();
+        sessionInfo.contextLength = 64;
+        sessionInfo.chunkRows = 16;
+        const VulcatModelPlan plan = takesWhatIsPlanned(modelInfo, sessionInfo);
+        const auto tableBytes = static_cast<uint64_t>(recipe.vocabulary) * 48;
+        CHECK(plan.vocabularyBytes > tableBytes * 4 + tableBytes / 2);  // floats of the embedding, codes of the head
+        CHECK(plan.vocabularyBytes < tableBytes * 8);                   // floats of both
+    }
 }
 
 TEST_CASE("what was learned about times survives as a blob, and foreign blobs are passed over") {

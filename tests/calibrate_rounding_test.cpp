@@ -56,6 +56,7 @@ const Named kRecipes[] = {
          o.block = kFullBlock;
          o.permute = Permute::Mass;
          o.randomSigns = true;
+         o.headBits = 4;
      }},
     {"block Hadamard, permuted by mass, 5 bits in the mean",
      [](CalibrateOptions& o) {
@@ -64,6 +65,7 @@ const Named kRecipes[] = {
          o.permuteResidual = Permute::Mass;
          o.block = 16;
          o.targetBits = 5;
+         o.headBits = 4;
      }},
     {"watersic", [](CalibrateOptions& o) { useWaterSic(o, 2.5); }},
 };

@@ -34,8 +34,8 @@ double largestDifference(const fs::path& a, const fs::path& b, const format::Mod
     if (first.keptRows() != second.keptRows() || first.header().rows != second.header().rows)
         return std::numeric_limits<double>::infinity();
     double worst = 0;
-    for (int layer = 0; layer < config.layers; ++layer)
-        for (format::SiteKind kind : format::kSites) {
+    for (int layer = 0; layer <= config.layers; ++layer)
+        for (format::SiteKind kind : sitesOf(config, layer)) {
             const auto width = static_cast<Eigen::Index>(format::siteWidth(config, kind));
             const SiteStatistics x = first.read(format::siteName(layer, kind), width);
             const SiteStatistics y = second.read(format::siteName(layer, kind), width);
@@ -176,6 +176,7 @@ TEST_CASE("statistics: calibrating from a file gives the bytes of calibrating fr
     test::Workshop shop;
     const fs::path file = shop.temp / "statistics";
     gatherStatistics(shop.options, {}, file);
+    shop.options.headBits = 8;
     shop.out("texts");
     calibrate::calibrate(shop.options);
     shop.options.texts.files.clear();

@@ -59,6 +59,7 @@ struct TinyModel {
         recipe.vocabulary = 1024;
         recipe.weightBits = 4;
         recipe.activationBits = 8;
+        recipe.quantisedHead = true;
         recipe.transform = vulcat::test::RandomTransform::Blocks;
         vulcat::test::writeModelFolder(folder.path(), recipe);
         for (const char* file : {"tokenizer.json", "tokenizer_config.json"}) {

@@ -196,6 +196,11 @@ TEST_CASE("the quantisation recipe: sites read, others float, nonsense refused b
     Json mixed = recipe;
     mixed["sites"][site]["weight_bits"] = 16;
     CHECK(resultOf(with("quantization_config", mixed), "activation_bits") == Result::InvalidFile);
+    Json head = recipe;
+    head["sites"]["lm_head"] = {{"weight_bits", 4}, {"activation_bits", 8}};
+    CHECK(parse(with("quantization_config", head)).recipe("lm_head").weightBits == 4);
+    head["sites"]["lm_head"] = Json::object();
+    CHECK(resultOf(with("quantization_config", head), "weight_bits") == Result::InvalidFile);
     Json newer = recipe;
     newer["format_version"] = 2;
     CHECK(resultOf(with("quantization_config", newer), "format_version") == Result::Unsupported);

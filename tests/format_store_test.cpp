@@ -120,4 +120,10 @@ TEST_CASE("stories260K: the config's promise is kept, and each broken promise is
             c.quantization->sites[siteName(2, SiteKind::Down)].weightBits = 4;
         },
         "model.layers.2.mlp.down_proj.codes");
+    failsNaming(
+        [](ModelConfig& c) {
+            c.quantization.emplace();
+            c.quantization->sites[std::string(kHeadSite)].weightBits = 4;
+        },
+        "lm_head.codes");
 }

@@ -22,7 +22,7 @@ vulcat_test(NAME api_test SOURCES api_test.cpp api_readme_example.cpp LIBS vulca
 set_source_files_properties(api_readme_example.cpp PROPERTIES COMPILE_OPTIONS "-std=c++17;-pedantic;-Werror"
   SKIP_PRECOMPILE_HEADERS ON SKIP_UNITY_BUILD_INCLUSION ON)
 vulcat_test(NAME api_host_test SOURCES api_host_test.cpp LIBS vulcat_api vulcat_format vulcat_test_gpu GPU)
-vulcat_test(NAME api_step_test SOURCES api_step_test.cpp LIBS vulcat_api GPU)
+vulcat_test(NAME api_step_test SOURCES api_step_test.cpp model_folder.cpp LIBS vulcat_api vulcat_format GPU)
 vulcat_test(NAME api_blobs_test SOURCES api_blobs_test.cpp model_folder.cpp LIBS vulcat_api vulcat_model GPU)
 vulcat_test(NAME api_slices_test SOURCES api_slices_test.cpp LIBS vulcat_api GPU)
 

@@ -9,6 +9,7 @@
 #include "format/transform.h"
 #include "support/rng.h"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -122,9 +123,10 @@ format::Transform randomTransform(const ModelRecipe& recipe, Rng& rng, uint64_t 
 }
 
 std::string siteJson(const ModelRecipe& recipe, const std::string& site, const format::Transform& transform) {
+    const bool head = site == format::kHeadSite;
     return "\"" + site + "\":{\"weight_bits\":" + std::to_string(recipe.weightBits) +
            ",\"group_size\":" + std::to_string(recipe.groupSize) +
-           ",\"activation_bits\":" + std::to_string(recipe.activationBits) +
+           ",\"activation_bits\":" + std::to_string(head ? std::max(recipe.activationBits, 8) : recipe.activationBits) +
            ",\"activation_symmetric\":" + (recipe.symmetric ? "true" : "false") +
            ",\"block\":" + std::to_string(transform.block) + ",\"mix_order\":" + std::to_string(transform.mixOrder) +
            ",\"mix_stride\":" + std::to_string(transform.mixStride) + (recipe.coded ? ",\"coded\":true}" : "}");
@@ -168,28 +170,32 @@ void writeModelFolder(const std::filesystem::path& folder, const ModelRecipe& re
 
     tensors.floats(std::string(format::kEmbeddingName), {vocabulary, width}, 1);
     tensors.floats(std::string(format::kFinalNormName), {width}, 0.1, 1);
-    if (!recipe.tied) tensors.floats(std::string(format::kHeadName), {vocabulary, width}, 0.3);
+    if (!recipe.tied && !recipe.quantisedHead) tensors.floats(std::string(format::kHeadName), {vocabulary, width}, 0.3);
     std::string sites;
+    const auto quantise = [&](int layer, format::SiteKind kind) {
+        const std::string site = format::siteName(layer, kind);
+        for (const format::LinearInfo& linear : format::siteLinears(config, layer, kind)) {
+            tensors.quantised(linear.prefix, linear.rows, linear.columns);
+        }
+        const format::Transform transform = randomTransform(recipe, rng, format::siteWidth(config, kind));
+        tensors.transform(site, transform);
+        sites += (sites.empty() ? "" : ",") + siteJson(recipe, site, transform);
+    };
     for (int layer = 0; layer < recipe.layers; ++layer) {
         tensors.floats(format::inputNormName(layer), {width}, 0.1, 1);
         tensors.floats(format::postAttentionNormName(layer), {width}, 0.1, 1);
         for (format::SiteKind kind : format::kSites) {
-            const std::string site = format::siteName(layer, kind);
             for (const format::LinearInfo& linear : format::siteLinears(config, layer, kind)) {
                 if (linear.bias) tensors.floats(linear.prefix + ".bias", {linear.rows}, 0.3);
                 if (recipe.weightBits == 16) {
                     tensors.floats(linear.prefix + ".weight", {linear.rows, linear.columns},
                                    1 / std::sqrt(static_cast<double>(linear.columns)));
-                } else {
-                    tensors.quantised(linear.prefix, linear.rows, linear.columns);
                 }
             }
-            if (recipe.weightBits == 16) continue;
-            const format::Transform transform = randomTransform(recipe, rng, format::siteWidth(config, kind));
-            tensors.transform(site, transform);
-            sites += (sites.empty() ? "" : ",") + siteJson(recipe, site, transform);
+            if (recipe.weightBits != 16) quantise(layer, kind);
         }
     }
+    if (recipe.quantisedHead) quantise(0, format::SiteKind::Head);
     tensors.write(folder / "model.safetensors");
     format::writeTextFile(folder / "config.json", configJson(recipe, sites));
 }

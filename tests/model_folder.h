@@ -38,6 +38,7 @@ struct ModelRecipe {
     int groupSize = 0;
     bool halfScales = false;
     bool coded = false;  ///< 8-bit codes, entropy-coded
+    bool quantisedHead = false;  ///< the output layer as the other sites, with 8-bit activations where theirs have 4
     bool repeat = false;  ///< linears of one shape all hold the same weights: large folders are written in seconds
     RandomTransform transform = RandomTransform::None;
     int block = 16;

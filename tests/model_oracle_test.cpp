@@ -132,13 +132,15 @@ TEST_CASE("baked models of every recipe agree with the CPU decoder") {
         if (!check(gpu, name, recipe)) ++differing;
     };
     count("w4a4 asymmetric, blocks and mix", baked(4, 4, RandomTransform::Blocks, 11));
-    count("w4a8 without transform", baked(4, 8, RandomTransform::None, 12));
+    ModelRecipe recipe = baked(4, 8, RandomTransform::None, 12);
+    recipe.quantisedHead = true;
+    count("w4a8 without transform, the head too, whose floats the embedding keeps", recipe);
     count("w8a8 Hadamard", baked(8, 8, RandomTransform::Hadamard, 13));
     count("w4a16 Hadamard", baked(4, 16, RandomTransform::Hadamard, 14));
     count("w8a16 blocks and mix", baked(8, 16, RandomTransform::Blocks, 15));
     count("w8a4", baked(8, 4, RandomTransform::None, 16));
 
-    ModelRecipe recipe = baked(4, 4, RandomTransform::Hadamard, 17);
+    recipe = baked(4, 4, RandomTransform::Hadamard, 17);
     recipe.symmetric = true;
     recipe.groupSize = 32;
     recipe.attentionBias = recipe.mlpBias = true;
@@ -151,17 +153,20 @@ TEST_CASE("baked models of every recipe agree with the CPU decoder") {
     recipe.intermediate = 172;
     recipe.tied = false;
     recipe.dtype = DType::BF16;
-    count("w4a8 groups of 64 with F16 scales, block 32, untied BF16", recipe);
+    recipe.quantisedHead = true;
+    count("w4a8 groups of 64 with F16 scales, block 32, untied BF16, quantised head", recipe);
 
     recipe = baked(4, 16, RandomTransform::None, 19);
     recipe.groupSize = 128;
     recipe.intermediate = 200;
-    count("w4a16 groups of 128", recipe);
+    recipe.quantisedHead = true;
+    count("w4a16 groups of 128, the head too", recipe);
 
     recipe = baked(8, 8, RandomTransform::Blocks, 20);
     recipe.coded = true;
     recipe.block = 1;
-    count("entropy-coded, columns scaled by blocks of one", recipe);
+    recipe.quantisedHead = true;
+    count("entropy-coded, columns scaled by blocks of one, the head too", recipe);
     CHECK_MESSAGE(differing <= 2, "codes differ in ", differing, " of 10 models");
 }
 
@@ -179,5 +184,9 @@ TEST_CASE("a baked model split at a lowered storage range gives the same bits") 
     };
     vk::DeviceOptions small;
     small.limits.maxStorageRange = 20000;
+    CHECK(logitsWith(small) == logitsWith({}));
+    recipe.quantisedHead = true;
+    recipe.vocabulary = 1500;
+    test::writeModelFolder(folder.path(), recipe);
     CHECK(logitsWith(small) == logitsWith({}));
 }

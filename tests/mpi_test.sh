@@ -29,10 +29,10 @@ done
 # Whole calibrations, with rounding that looks at the model quantised so far. Sums in another order may move a code that
 # lies on the edge of a cell, so losses are compared, not bytes.
 nll() { "$vulcat" eval "$1" "${few[@]}" --cpu --format json | awk '$1 == "\"mean_nll\":" { print $2 + 0 }'; }
-"$vulcat" calibrate "$model" -o "$work/alone" "${few[@]}" --rounding gptq >/dev/null 2>&1 || fail "calibrating alone"
+"$vulcat" calibrate "$model" -o "$work/alone" "${few[@]}" --rounding gptq --head-bits 8 >/dev/null 2>&1 || fail "calibrating alone"
 alone=$(nll "$work/alone")
 for ranks in 2 3; do
-    mpirun -n $ranks "$vulcat" calibrate "$model" -o "$work/together$ranks" "${few[@]}" --rounding gptq >"$work/sites" 2>"$work/log" ||
+    mpirun -n $ranks "$vulcat" calibrate "$model" -o "$work/together$ranks" "${few[@]}" --rounding gptq --head-bits 8 >"$work/sites" 2>"$work/log" ||
         { cat "$work/log"; fail "calibrating with $ranks processes"; }
     [ "$(grep -c 'mlp.down' "$work/sites")" -eq 1 ] || fail "not exactly one of $ranks processes printed"
     together=$(nll "$work/together$ranks")

@@ -1,6 +1,7 @@
 // random_baked FOLDER TOKENIZER_FOLDER TRANSFORM ACTIVATIONS [hidden intermediate layers heads kvHeads headDim vocabulary]:
 // writes a model as calibration leaves it, of random 4-bit weights, for measuring speed: by default in the shapes of a
-// 1.1 B Llama. TRANSFORM is none or cat (blocks of 64 and a mix of the rest of the width), ACTIVATIONS 4, 8 or 16.
+// 1.1 B Llama. TRANSFORM is none or cat (blocks of 64 and a mix of the rest of the width), ACTIVATIONS 4, 8 or 16. The
+// output layer has 4 bits too (as `vulcat calibrate --head-bits 4` leaves it), but 16 where HEAD_BITS=16 is in the environment.
 
 #include "model_folder.h"
 
@@ -35,6 +36,8 @@ int main(int count, char** arguments) {
         recipe.weightBits = 4;
         recipe.activationBits = std::atoi(arguments[4]);
         recipe.repeat = true;
+        const char* head = std::getenv("HEAD_BITS");
+        recipe.quantisedHead = head == nullptr || std::string_view(head) != "16";
         if (std::string_view(arguments[3]) == "cat") recipe.transform = test::RandomTransform::Blocks;
         recipe.block = 64;
         int* const fields[] = {&recipe.hidden,  &recipe.intermediate, &recipe.layers,    &recipe.heads,

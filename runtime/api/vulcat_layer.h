@@ -11,7 +11,8 @@ typedef struct VulcatLinearInfo {
     size_t structSize;
 
     /* Either a site of a model folder, with its transform and all linears that share its input stacked:
-     * "model.layers.0.self_attn.qkv", ".self_attn.o", ".mlp.gate_up", ".mlp.down" of any layer. */
+     * "model.layers.0.self_attn.qkv", ".self_attn.o", ".mlp.gate_up", ".mlp.down" of any layer, or "lm_head", the output
+     * layer, where its weights are its own. */
     const char* folder; /* zero-terminated, or NULL */
     const char* site;   /* zero-terminated */
 

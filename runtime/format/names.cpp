@@ -10,7 +10,8 @@ namespace vulcat::format {
 
 namespace {
 
-constexpr std::array<std::string_view, 4> kSuffixes = {"self_attn.qkv", "self_attn.o", "mlp.gate_up", "mlp.down"};
+constexpr std::array<std::string_view, kSiteKinds> kSuffixes = {"self_attn.qkv", "self_attn.o", "mlp.gate_up",
+                                                                "mlp.down", kHeadSite};
 
 std::string joined(std::string_view a, std::string_view b) {
     return std::string(a) + std::string(b);
@@ -47,7 +48,8 @@ void requireLinear(const TensorStore& store, const LinearInfo& linear, const Sit
         requireFloat(store, bias, {linear.rows}, field);
     } else if (store.find(bias) != nullptr) {
         throw Error(Result::InvalidFile, pathText(store.folder()) + ": there is a tensor " + bias +
-                                             " although config.json's attention_bias or mlp_bias says there is none");
+                                             " although config.json's attention_bias or mlp_bias says there is none, "
+                                             "and an output layer has none");
     }
     if (recipe.weightBits == 16) {
         requireFloat(store, linear.prefix + ".weight", {linear.rows, linear.columns}, field);
@@ -87,6 +89,7 @@ std::string_view siteSuffix(SiteKind kind) {
 }
 
 std::string siteName(int layer, SiteKind kind) {
+    if (kind == SiteKind::Head) return std::string(kHeadSite);
     return joined(layerPrefix(layer) + ".", siteSuffix(kind));
 }
 
@@ -120,17 +123,23 @@ std::vector<LinearInfo> siteLinears(const ModelConfig& config, int layer, SiteKi
             return {{mlp + "gate_proj", inner, width, config.mlpBias}, {mlp + "up_proj", inner, width, config.mlpBias}};
         case SiteKind::Down:
             return {{mlp + "down_proj", hidden, width, config.mlpBias}};
+        case SiteKind::Head:
+            return {{std::string(kHeadSite), unsignedOf(config.vocabSize), width, false}};
     }
     return {};
 }
 
 void requireModelTensors(const ModelConfig& config, const TensorStore& store) {
     const uint64_t hidden = unsignedOf(config.hiddenSize);
-    const uint64_t vocabulary = unsignedOf(config.vocabSize);
-    requireFloat(store, std::string(kEmbeddingName), {vocabulary, hidden}, "vocab_size or hidden_size");
+    constexpr const char* kEnds = "vocab_size or hidden_size";
+    requireFloat(store, std::string(kEmbeddingName), {unsignedOf(config.vocabSize), hidden}, kEnds);
     requireFloat(store, std::string(kFinalNormName), {hidden}, "hidden_size");
-    if (!config.tieWordEmbeddings) {
-        requireFloat(store, std::string(kHeadName), {vocabulary, hidden}, "vocab_size or hidden_size");
+    const SiteRecipe head = config.recipe(std::string(kHeadSite));
+    if (!config.tieWordEmbeddings || head.weightBits != 16) {
+        requireTransformTensors(store, kHeadSite, head, hidden);
+        for (const LinearInfo& linear : siteLinears(config, 0, SiteKind::Head)) {
+            requireLinear(store, linear, head, kEnds);
+        }
     }
     if (store.find(layerPrefix(config.layers) + ".input_layernorm.weight") != nullptr) {
         throw Error(Result::InvalidFile, pathText(store.folder()) + ": the file holds more layers than the " +

@@ -14,12 +14,15 @@ namespace vulcat::format {
 
 class TensorStore;
 
-enum class SiteKind : uint8_t { Qkv, O, GateUp, Down };
+/// Head is the output layer's, which no decoder layer owns: where its kind is given, the number of a layer means nothing.
+enum class SiteKind : uint8_t { Qkv, O, GateUp, Down, Head };
 inline constexpr std::array<SiteKind, 4> kSites = {SiteKind::Qkv, SiteKind::O, SiteKind::GateUp, SiteKind::Down};
+inline constexpr size_t kSiteKinds = kSites.size() + 1;
 
 inline constexpr std::string_view kEmbeddingName = "model.embed_tokens.weight";
 inline constexpr std::string_view kFinalNormName = "model.norm.weight";
 inline constexpr std::string_view kHeadName = "lm_head.weight";
+inline constexpr std::string_view kHeadSite = "lm_head";
 
 /// "model.layers.<layer>"
 std::string layerPrefix(int layer);
@@ -27,9 +30,9 @@ std::string layerPrefix(int layer);
 std::string inputNormName(int layer);
 /// "model.layers.<layer>.post_attention_layernorm.weight", the norm before the MLP.
 std::string postAttentionNormName(int layer);
-/// "model.layers.<layer>.self_attn.qkv", ".self_attn.o", ".mlp.gate_up" or ".mlp.down".
+/// "model.layers.<layer>.self_attn.qkv", ".self_attn.o", ".mlp.gate_up" or ".mlp.down"; "lm_head" of the head.
 std::string siteName(int layer, SiteKind kind);
-/// "self_attn.qkv", ...: the site without its layer.
+/// "self_attn.qkv", ...: the site without its layer; "lm_head".
 std::string_view siteSuffix(SiteKind kind);
 
 /// A linear y = W x + b: its tensors are `<prefix>.weight` (or .codes, .scales, .code_sums) and, if bias,
@@ -43,7 +46,8 @@ struct LinearInfo {
 
 /// K of the site.
 uint64_t siteWidth(const ModelConfig& config, SiteKind kind);
-/// The linears that share the site's input, in the order in which the runtime stacks them (q, k, v; o; gate, up; down).
+/// The linears that share the site's input, in the order in which the runtime stacks them (q, k, v; o; gate, up; down;
+/// the head). A tied head's float weights are the embedding's, so its tensors are there only where it is quantised.
 std::vector<LinearInfo> siteLinears(const ModelConfig& config, int layer, SiteKind kind);
 
 /// Checks that the store holds every tensor the config promises, with its shape and a dtype that vulcat reads: floats

@@ -16,12 +16,13 @@ bool isBits(int64_t bits) {
     return bits == 4 || bits == 8 || bits == 16;
 }
 
-SiteRecipe parseSite(const JsonFields& fields) {
+SiteRecipe parseSite(const JsonFields& fields, bool head) {
     const int64_t weightBits = fields.integer("weight_bits", 4, 16, 16);
     const int64_t activationBits = fields.integer("activation_bits", 4, 16, 16);
     const int64_t groupSize = fields.integer("group_size", 0, 128, 0);
     if (!isBits(weightBits)) fields.fail("weight_bits", "must be 4, 8 or 16");
     if (!isBits(activationBits)) fields.fail("activation_bits", "must be 4, 8 or 16");
+    if (head && weightBits == 16) fields.fail("weight_bits", "must be 4 or 8; a float output layer is not listed");
     if (weightBits == 16 && activationBits != 16) fields.fail("activation_bits", "must be 16 where weight_bits is 16");
     if (groupSize != 0 && groupSize != 32 && groupSize != 64 && groupSize != 128) {
         fields.fail("group_size", "must be 0, 32, 64 or 128");
@@ -41,7 +42,7 @@ SiteRecipe parseSite(const JsonFields& fields) {
 }
 
 std::set<std::string> allSites(int layers) {
-    std::set<std::string> names;
+    std::set<std::string> names{std::string(kHeadSite)};
     for (int layer = 0; layer < layers; ++layer) {
         for (const SiteKind kind : kSites) names.insert(siteName(layer, kind));
     }
@@ -63,14 +64,14 @@ Quantization parseQuantization(const JsonFields& fields, const nlohmann::json& o
     }
     const JsonFields sites = fields.object("sites");
     const nlohmann::json& siteMap = fields.at("sites");
-    if (siteMap.size() > static_cast<size_t>(layers) * kSites.size()) {
+    if (siteMap.size() > static_cast<size_t>(layers) * kSites.size() + 1) {
         fields.fail("sites", "lists more sites than the model has");
     }
     const std::set<std::string> known = allSites(layers);
     Quantization quantization;
     for (const auto& item : siteMap.items()) {
         if (!known.contains(item.key())) sites.fail(item.key(), "is not a site of this model");
-        quantization.sites.emplace(item.key(), parseSite(sites.object(item.key())));
+        quantization.sites.emplace(item.key(), parseSite(sites.object(item.key()), item.key() == kHeadSite));
     }
     quantization.recipeJson = object.dump();
     return quantization;

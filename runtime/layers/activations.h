@@ -22,7 +22,7 @@ struct Activations {
     vk::BufferView second;    ///< [rows, widest site]
     vk::BufferView arrivals;  ///< see SiteScratch
     /// By format::SiteKind; null where the site's activations stay floats in every layer.
-    std::array<const kernels::QuantisedRows*, 4> codes{};
+    std::array<const kernels::QuantisedRows*, format::kSiteKinds> codes{};
 
     SiteScratch scratch(format::SiteKind kind) const { return {first, second, codes[static_cast<size_t>(kind)], arrivals}; }
 };

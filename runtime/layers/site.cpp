@@ -27,6 +27,8 @@ SiteBefore siteBefore(const format::TensorStore& store, const format::ModelConfi
             return norm(format::postAttentionNormName(layer));
         case format::SiteKind::Down:
             return {kernels::SiteSource::SwiGlu, {}, 0};
+        case format::SiteKind::Head:
+            return norm(std::string(format::kFinalNormName));
         case format::SiteKind::O:
             break;
     }

@@ -35,7 +35,7 @@ class Site {
     Linear linear_;
 };
 
-/// The norm or SwiGLU that stands before a site in a decoder layer. Errors: InvalidFile naming the norm's tensor.
+/// The norm or SwiGLU that stands before a site in a decoder. Errors: InvalidFile naming the norm's tensor.
 SiteBefore siteBefore(const format::TensorStore& store, const format::ModelConfig& config, int layer,
                       format::SiteKind kind);
 

@@ -44,15 +44,19 @@ StandaloneLinear::StandaloneLinear(const Engine& engine, const format::TensorSto
       scratch_(engine.device, vk::MemoryIntent::Device, kScratchBlock) {
     const format::ModelConfig config = format::readModelConfig(store.folder());
     format::requireModelTensors(config, store);
-    for (int layer = 0; layer < config.layers && !site_; ++layer) {
-        for (format::SiteKind kind : format::kSites) {
-            if (format::siteName(layer, kind) != name) continue;
-            vk::Uploader uploader(engine.device);
-            WeightSink sink{weights_, uploader};
-            site_.emplace(engine, sink, store, config, layer, kind);
-            uploader.finish();
-            store.checkUnchanged();
-        }
+    const auto take = [&](int layer, format::SiteKind kind) {
+        if (site_ || format::siteName(layer, kind) != name) return;
+        vk::Uploader uploader(engine.device);
+        WeightSink sink{weights_, uploader};
+        site_.emplace(engine, sink, store, config, layer, kind);
+        uploader.finish();
+        store.checkUnchanged();
+    };
+    for (int layer = 0; layer < config.layers; ++layer) {
+        for (format::SiteKind kind : format::kSites) take(layer, kind);
+    }
+    if (!config.tieWordEmbeddings || config.recipe(std::string(format::kHeadSite)).weightBits != 16) {
+        take(0, format::SiteKind::Head);
     }
     if (!site_) {
         throw Error(Result::InvalidArgument, "the model has no site " + std::string(name) + "; the first is " +

@@ -34,17 +34,29 @@ void Embedding::record(vk::Recorder& recorder, const vk::BufferView& ids, const 
 
 Logits::Logits(const Engine& engine, WeightSink& sink, const format::TensorStore& store,
                const format::ModelConfig& config, const Embedding& embedding)
-    : norm_(engine, sink, store, format::kFinalNormName, static_cast<uint32_t>(config.hiddenSize), config.rmsNormEps),
-      ownWeights_(config.tieWordEmbeddings ? std::nullopt
-                                           : std::optional(load(engine, sink, store, config, format::kHeadName))),
-      size_{(ownWeights_ ? *ownWeights_ : embedding.table()).shape(), static_cast<uint32_t>(config.vocabSize),
-            kernels::LinearInput::Floats},
-      head_(engine.device, engine.pipelines, engine.allowed, size_, kMaxRows, engine.tilesOf(size_)) {}
+    : norm_(engine, sink, store, format::kFinalNormName, static_cast<uint32_t>(config.hiddenSize), config.rmsNormEps) {
+    if (config.recipe(std::string(format::kHeadSite)).weightBits != 16) {
+        site_.emplace(engine, sink, store, config, 0, format::SiteKind::Head,
+                      siteBefore(store, config, 0, format::SiteKind::Head));
+        size_ = site_->size();
+        return;
+    }
+    if (!config.tieWordEmbeddings) ownWeights_.emplace(load(engine, sink, store, config, format::kHeadName));
+    size_ = {(ownWeights_ ? *ownWeights_ : embedding.table()).shape(), static_cast<uint32_t>(config.vocabSize),
+             kernels::LinearInput::Floats};
+    floatHead_.emplace(engine.device, engine.pipelines, engine.allowed, size_, kMaxRows, engine.tilesOf(size_));
+}
 
 void Logits::record(vk::Recorder& recorder, const Embedding& embedding, const vk::BufferView& x,
-                    const vk::BufferView& normed, const vk::BufferView& logits, uint32_t rows) const {
-    norm_.record(recorder, x, normed, rows);
-    head_.record(recorder, {normed, ownWeights_ ? *ownWeights_ : embedding.table(), logits, rows, false});
+                    const vk::BufferView& normed, const vk::BufferView& logits, uint32_t rows,
+                    const SiteScratch& scratch) const {
+    const bool fused = site_ && site_->fuses(rows);
+    if (!fused) norm_.record(recorder, x, normed, rows);
+    if (site_) {
+        site_->record(recorder, fused ? x : normed, logits, rows, false, scratch);
+    } else {
+        floatHead_->record(recorder, {normed, ownWeights_ ? *ownWeights_ : embedding.table(), logits, rows, false});
+    }
 }
 
 }  // namespace vulcat::layers

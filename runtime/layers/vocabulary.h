@@ -4,6 +4,7 @@
 #include "layers/engine.h"
 #include "layers/linear.h"
 #include "layers/norm.h"
+#include "layers/site.h"
 
 #include "format/model_config.h"
 #include "format/safetensors.h"
@@ -29,24 +30,27 @@ class Embedding {
     kernels::Embedding kernel_;
 };
 
-/// logits = W_head norm(x).
+/// logits = W_head norm(x), behind a transform and with codes where the folder's recipe has the site "lm_head".
 class Logits {
   public:
     Logits(const Engine& engine, WeightSink& sink, const format::TensorStore& store, const format::ModelConfig& config,
            const Embedding& embedding);
 
-    /// x and normed [rows, d], logits [rows, vocabulary]; none overlaps another. A tied head reads embedding's table.
+    /// x and normed [rows, d], logits [rows, vocabulary]; none overlaps another. A tied float head reads embedding's
+    /// table; a quantised one uses the scratch.
     void record(vk::Recorder& recorder, const Embedding& embedding, const vk::BufferView& x,
-                const vk::BufferView& normed, const vk::BufferView& logits, uint32_t rows) const;
+                const vk::BufferView& normed, const vk::BufferView& logits, uint32_t rows,
+                const SiteScratch& scratch) const;
 
     /// Of the head's linear.
     const kernels::LinearSize& size() const { return size_; }
 
   private:
     Norm norm_;
-    std::optional<kernels::LinearWeights> ownWeights_;  // none for a tied head
+    std::optional<Site> site_;                          // of a quantised head
+    std::optional<kernels::LinearWeights> ownWeights_;  // of a float head that is not tied
     kernels::LinearSize size_;
-    kernels::FloatLinear head_;
+    std::optional<kernels::FloatLinear> floatHead_;
 };
 
 }  // namespace vulcat::layers

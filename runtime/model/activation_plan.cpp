@@ -20,11 +20,19 @@ uint64_t widestSite(const format::ModelConfig& config) {
     return width;
 }
 
-bool quantisesActivations(const format::ModelConfig& config, format::SiteKind kind) {
-    for (int layer = 0; layer < config.layers; ++layer) {
-        if (config.recipe(format::siteName(layer, kind)).activationBits < 16) return true;
+/// Kinds of sites whose activations are quantised in some layer.
+std::vector<format::SiteKind> quantisingSites(const format::ModelConfig& config) {
+    const auto quantises = [&](int layer, format::SiteKind kind) {
+        return config.recipe(format::siteName(layer, kind)).activationBits < 16;
+    };
+    std::vector<format::SiteKind> kinds;
+    for (format::SiteKind kind : format::kSites) {
+        bool any = false;
+        for (int layer = 0; layer < config.layers && !any; ++layer) any = quantises(layer, kind);
+        if (any) kinds.push_back(kind);
     }
-    return false;
+    if (quantises(0, format::SiteKind::Head)) kinds.push_back(format::SiteKind::Head);
+    return kinds;
 }
 
 }  // namespace
@@ -82,9 +90,7 @@ std::vector<uint64_t> ActivationPlan::deviceSizes(const format::ModelConfig& con
                                  2 * intermediate, intermediate, widestSite(config), widestSite(config)}) {
         sizes.push_back(rows * width * sizeof(float));
     }
-    const bool quantised = std::any_of(format::kSites.begin(), format::kSites.end(),
-                                       [&](format::SiteKind kind) { return quantisesActivations(config, kind); });
-    if (quantised) {
+    if (!quantisingSites(config).empty()) {
         sizes.push_back(kernels::QuantisedRows::sizeBytes(rows, static_cast<uint32_t>(widestSite(config))));
         sizes.push_back(kernels::SiteTeams::arrivalBytes(widestSite(config), rows));
     }
@@ -110,8 +116,7 @@ void ActivationPlan::planCodes(const layers::Engine& engine, const format::Model
     // Sites run one after the other, so they share the memory; each has its own row length.
     const auto widest = static_cast<uint32_t>(widestSite(config));
     vk::BufferView storage;
-    for (format::SiteKind kind : format::kSites) {
-        if (!quantisesActivations(config, kind)) continue;
+    for (format::SiteKind kind : quantisingSites(config)) {
         if (storage.size == 0) storage = device_.allocate(kernels::QuantisedRows::sizeBytes(rows, widest));
         const auto width = static_cast<uint32_t>(format::siteWidth(config, kind));
         auto& codes = codes_[static_cast<size_t>(kind)];

@@ -46,7 +46,7 @@ class ActivationPlan {
     vk::Arena upload_;
     vk::Arena readback_;
     layers::Activations activations_;
-    std::array<std::optional<kernels::QuantisedRows>, 4> codes_;
+    std::array<std::optional<kernels::QuantisedRows>, format::kSiteKinds> codes_;
     vk::BufferView ids_, headInput_, headNormed_, logits_, logitsHost_;
 };
 

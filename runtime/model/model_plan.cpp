@@ -125,8 +125,7 @@ ModelPlan planModel(const layers::Engine& engine, const std::filesystem::path& f
     const auto addVocabularyTo = [&](PlannedArena& to, std::string_view name) {
         addVocabulary(to, store, config, name, lanes);
     };
-    addVocabularyTo(arena, format::kEmbeddingName);
-    addVocabularyTo(vocabulary, format::kEmbeddingName);
+    for (PlannedArena* to : {&arena, &vocabulary}) addVocabularyTo(*to, format::kEmbeddingName);
     const uint64_t normBytes = static_cast<uint64_t>(config.hiddenSize) * sizeof(float);
     for (int layer = 0; layer < config.layers; ++layer) {
         arena.add(normBytes);
@@ -137,9 +136,13 @@ ModelPlan planModel(const layers::Engine& engine, const std::filesystem::path& f
         addSite(arena, store, config, layer, format::SiteKind::Down, lanes);
     }
     arena.add(normBytes);
-    if (!config.tieWordEmbeddings) {
-        addVocabularyTo(arena, format::kHeadName);
-        addVocabularyTo(vocabulary, format::kHeadName);
+    const bool quantisedHead = config.recipe(std::string(format::kHeadSite)).weightBits != 16;
+    for (PlannedArena* to : {&arena, &vocabulary}) {
+        if (quantisedHead) {
+            addSite(*to, store, config, 0, format::SiteKind::Head, lanes);
+        } else if (!config.tieWordEmbeddings) {
+            addVocabularyTo(*to, format::kHeadName);
+        }
     }
     plan.vocabularyBytes = vocabulary.reservedBytes();
     plan.weightsBytes = arena.reservedBytes() - std::min(arena.reservedBytes(), plan.vocabularyBytes);

@@ -251,7 +251,8 @@ void Session::recordHead(uint32_t firstRow, uint32_t rows) {
     // Copied, since a row in the middle of `hidden` need not keep the alignment of storage bindings.
     recorder().copy(plan_.activations().hidden.part(uint64_t{firstRow} * width * sizeof(float), input.size), input);
     model_.logits().record(recorder(), model_.embedding(), input, layers::rowsOf(plan_.headNormed(), rows, width),
-                           layers::rowsOf(plan_.logits(), rows, static_cast<uint32_t>(model_.config().vocabSize)), rows);
+                           layers::rowsOf(plan_.logits(), rows, static_cast<uint32_t>(model_.config().vocabSize)), rows,
+                           plan_.activations().scratch(format::SiteKind::Head));
 }
 
 void Session::recordLogits(uint32_t firstRow, uint32_t rows) {

@@ -143,6 +143,8 @@ void addCalibrateCommand(CommandLine& line) {
         .oneOf({"fast", "balanced", "best"});
     command.option("--weights", a->weights, "Bits of a weight; 0: 4, or as the rounding has it").oneOf({0, 4, 8, 16});
     command.option("--activations", a->activations, "Bits of an activation; 0: 4, or 8 with WaterSIC").oneOf({0, 4, 8, 16});
+    command.option("--head-bits", o.headBits, "Bits of the output layer's weights, its activations having 8 at least; 16: as they are")
+        .oneOf({4, 8, 16});
     command.option("--transform", a->transform, "What is done to the inputs of linears: none, hadamard, block-hadamard, or cat (and then a mix); else the recipe's")
         .oneOf({"none", "hadamard", "block-hadamard", "cat"});
     command.option("--block", a->block, "Channels in a block of the transform: 16 to 256, or full; else the recipe's");

@@ -48,15 +48,17 @@ Totals countTensors(const format::ModelConfig& config, const format::TensorStore
             totals.parameters += tensor.elements();
         if (tensor.name.ends_with(".coded")) totals.codedBytes += tensor.bytes.size();
     }
-    for (int layer = 0; layer < config.layers; ++layer)
-        for (format::SiteKind kind : format::kSites) {
-            const format::SiteRecipe recipe = config.recipe(format::siteName(layer, kind));
-            if (recipe.weightBits == 16) continue;
-            for (const format::LinearInfo& linear : format::siteLinears(config, layer, kind)) {
-                totals.quantisedWeights += linear.rows * linear.columns;
-                if (recipe.coded) totals.codedWeights += linear.rows * linear.columns;
-            }
+    const auto count = [&](int layer, format::SiteKind kind) {
+        const format::SiteRecipe recipe = config.recipe(format::siteName(layer, kind));
+        if (recipe.weightBits == 16) return;
+        for (const format::LinearInfo& linear : format::siteLinears(config, layer, kind)) {
+            totals.quantisedWeights += linear.rows * linear.columns;
+            if (recipe.coded) totals.codedWeights += linear.rows * linear.columns;
         }
+    };
+    for (int layer = 0; layer < config.layers; ++layer)
+        for (format::SiteKind kind : format::kSites) count(layer, kind);
+    count(0, format::SiteKind::Head);
     totals.parameters += totals.quantisedWeights;
     return totals;
 }
@@ -72,7 +74,8 @@ void printSummary(const format::ModelConfig& config, const Totals& totals) {
     line("layers", std::to_string(config.layers));
     line("width", std::to_string(config.hiddenSize) + ", feed-forward " + std::to_string(config.intermediateSize));
     line("heads", std::to_string(config.heads) + " of " + std::to_string(config.headDim) + ", key-value heads " + std::to_string(config.kvHeads));
-    line("vocabulary", std::to_string(config.vocabSize) + (config.tieWordEmbeddings ? ", embedding is also the head" : ""));
+    const bool ties = config.tieWordEmbeddings && config.recipe(std::string(format::kHeadSite)).weightBits == 16;
+    line("vocabulary", std::to_string(config.vocabSize) + (ties ? ", embedding is also the head" : ""));
     line("context", std::to_string(config.maxPositions) + " tokens");
     line("parameters", std::to_string(totals.parameters));
     line("tensors", humanBytes(totals.bytes));
@@ -111,6 +114,8 @@ void printSites(const format::ModelConfig& config, const format::TensorStore& st
     for (int layer = 0; layer < config.layers; ++layer)
         for (format::SiteKind kind : format::kSites)
             weightBits[format::siteName(layer, kind)] = weightBitsText(config, store, layer, kind);
+    if (config.recipe(std::string(format::kHeadSite)).weightBits != 16)
+        weightBits[std::string(format::kHeadSite)] = weightBitsText(config, store, 0, format::SiteKind::Head);
     for (const auto& [name, r] : config.quantization->sites)
         table.add({name, weightBits.at(name), r.groupSize == 0 ? "row" : std::to_string(r.groupSize), std::to_string(r.activationBits),
                    r.activationBits == 4 && !r.activationSymmetric ? "yes" : "no", std::to_string(r.block), std::to_string(r.mixOrder),
