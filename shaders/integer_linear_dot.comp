@@ -7,7 +7,7 @@
 //           many bytes under way. Activations are read where they are used, at addresses that LANES invocations share.
 // AHEAD     while a batch of UNROLL blocks is multiplied the next one is under way, and activations are asked for with their
 //           weights: on an H100, with half the splits, as fast as a kernel that does nothing but read. Only for one row and one
-//           group: it takes the registers of more.
+//           group: it takes the registers of more. A define, as SwiftShader compiles the dead code of constants as well.
 // Splits    SPLITS times LANES invocations share a tile, as y has too few tiles to keep a GPU busy. In one group each takes a
 //           part of K, and their integer sums are added in whatever order. Several groups are shared out in rounds: their terms
 //           go to shared memory, and each output adds them in the order of the contract.
@@ -25,6 +25,10 @@
 
 #include "interface/integer_linear.h"
 
+#ifndef AHEAD
+#define AHEAD false
+#endif
+
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint TILE_M = 1;
 layout(constant_id = 2) const uint TILE_N = 1;
@@ -32,7 +36,6 @@ layout(constant_id = 3) const uint SPLITS = 1;
 layout(constant_id = 4) const uint UNROLL = 1;        // blocks
 layout(constant_id = 5) const uint ROUND_GROUPS = 1;  // 1 where all of K is one group
 layout(constant_id = 6) const uint WEIGHT_BITS = 4;
-layout(constant_id = 7) const bool AHEAD = false;
 const uint LANES = gl_WorkGroupSize.x / SPLITS;
 const uint SUMS = TILE_M * TILE_N;
 

@@ -52,9 +52,7 @@ IntegerCase randomCase(test::Rng& rng) {
     return shape;
 }
 
-}  // namespace
-
-TEST_CASE("awkward shapes") {
+void checkAwkward(test::GpuFixture& gpu) {
     static constexpr IntegerCase kAwkward[] = {
         {1, 1, 1, 4, 0, 8, ZeroPoints::None, false, false, false},
         {1, 1, 1, 8, 0, 4, ZeroPoints::Random, true, true, true},
@@ -74,19 +72,60 @@ TEST_CASE("awkward shapes") {
         {1, 33, 4000, 4, 0, 4, ZeroPoints::Random, true, false, true},
         {1, 33, 1312, 8, 0, 4, ZeroPoints::Random, false, true, true},
     };
-    test::GpuFixture gpu;
-    test::saySkippedVariants(gpu);
     test::Rng rng(11);
     for (const IntegerCase& shape : kAwkward) checkOnEveryVariant(gpu, randomData(shape, rng), shape.describe());
 }
 
-TEST_CASE("200 random shapes") {
-    test::GpuFixture gpu;
+void checkRandom(test::GpuFixture& gpu) {
     test::Rng rng(12);
     for (uint32_t i = 0; i < 200; ++i) {
         const IntegerCase shape = randomCase(rng);
         checkOnEveryVariant(gpu, randomData(shape, rng), shape.describe(), shape.outputs >= 3 ? 1 + i % 3 : 1);
     }
+}
+
+/// Stay exact over a long row.
+void checkExtreme(test::GpuFixture& gpu) {
+    struct Extreme {
+        int8_t weight;
+        int8_t activation;
+        int zero;
+    };
+    static constexpr Extreme kFour[] = {{-8, -127, 0}, {-8, 127, 0}, {7, 127, 0},
+                                        {7, -127, 0},  {-8, 15, 0},  {7, 0, 15}};
+    static constexpr Extreme kEight[] = {{-127, -127, 0}, {127, -127, 0}, {127, 15, 15}};
+    test::Rng rng(13);
+    for (const int bits : {4, 8}) {
+        for (const Extreme& extreme : bits == 4 ? std::span<const Extreme>(kFour) : std::span<const Extreme>(kEight)) {
+            for (const uint32_t rows : {1u, 3u}) {
+                IntegerCase shape;
+                shape.rows = rows;
+                shape.outputs = 9;
+                shape.inputs = 14336;
+                shape.weightBits = bits;
+                shape.groupSize = rows == 1 ? 0 : 128;
+                IntegerData data = randomData(shape, rng);
+                std::fill(data.weights.codes.begin(), data.weights.codes.end(), extreme.weight);
+                std::fill(data.x.codes.begin(), data.x.codes.end(), extreme.activation);
+                for (format::RowHeader& header : data.x.headers) header.zero = extreme.zero;
+                refreshSums(data);
+                checkOnEveryVariant(gpu, data,
+                                    shape.describe() + " weight " + std::to_string(extreme.weight) + " activation " +
+                                        std::to_string(extreme.activation));
+            }
+        }
+    }
+}
+
+}  // namespace
+
+TEST_CASE("awkward shapes, 200 random ones and extreme codes") {
+    // On one device, as they share most pipelines: they are nearly all that this takes on SwiftShader.
+    test::GpuFixture gpu;
+    test::saySkippedVariants(gpu);
+    checkAwkward(gpu);
+    checkRandom(gpu);
+    checkExtreme(gpu);
 }
 
 TEST_CASE("tiles that are not the usual ones compute the same") {
@@ -117,39 +156,6 @@ TEST_CASE("tiles that are not the usual ones compute the same") {
                 const size_t wrong = test::countWrong(test::runOnGpu(gpu, allowed, data, 1, 0, tuned), expected, first);
                 CHECK_MESSAGE(wrong == 0, shape.describe(), " by ", item.module, " of ", item.tile.rows, " rows, form ",
                               item.tile.form, ": ", wrong, " wrong, ", first);
-            }
-        }
-    }
-}
-
-TEST_CASE("extreme codes stay exact over a long row") {
-    struct Extreme {
-        int8_t weight;
-        int8_t activation;
-        int zero;
-    };
-    static constexpr Extreme kFour[] = {{-8, -127, 0}, {-8, 127, 0}, {7, 127, 0},
-                                        {7, -127, 0},  {-8, 15, 0},  {7, 0, 15}};
-    static constexpr Extreme kEight[] = {{-127, -127, 0}, {127, -127, 0}, {127, 15, 15}};
-    test::GpuFixture gpu;
-    test::Rng rng(13);
-    for (const int bits : {4, 8}) {
-        for (const Extreme& extreme : bits == 4 ? std::span<const Extreme>(kFour) : std::span<const Extreme>(kEight)) {
-            for (const uint32_t rows : {1u, 3u}) {
-                IntegerCase shape;
-                shape.rows = rows;
-                shape.outputs = 9;
-                shape.inputs = 14336;
-                shape.weightBits = bits;
-                shape.groupSize = rows == 1 ? 0 : 128;
-                IntegerData data = randomData(shape, rng);
-                std::fill(data.weights.codes.begin(), data.weights.codes.end(), extreme.weight);
-                std::fill(data.x.codes.begin(), data.x.codes.end(), extreme.activation);
-                for (format::RowHeader& header : data.x.headers) header.zero = extreme.zero;
-                refreshSums(data);
-                checkOnEveryVariant(gpu, data,
-                                    shape.describe() + " weight " + std::to_string(extreme.weight) + " activation " +
-                                        std::to_string(extreme.activation));
             }
         }
     }

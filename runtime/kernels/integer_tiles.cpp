@@ -204,7 +204,8 @@ class Tiles {
         if (splits_ != 0) item.tile.splits = splits;
         item.columns = tilesAtOnce * lanes_;
         const uint32_t roundGroups = groups == 1 || splits == 1 ? 1 : terms;
-        item.spec.constants = {lanes_ * splits, rows, tilesAtOnce, splits, unroll, roundGroups, shape_.bits(), ahead};
+        item.spec.constants = {lanes_ * splits, rows, tilesAtOnce, splits, unroll, roundGroups, shape_.bits()};
+        if (ahead) item.module += "_ahead";
     }
 
     /// The largest shape that cuts a block of K and whose sums are whole vectors of four.
