@@ -161,6 +161,13 @@ expect 2 'rounding' "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --roundi
 expect 2 'recipe' "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --recipe quick
 expect 2 'block' "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --block wide
 expect 2 'WaterSIC' "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --bits 3 --transform cat
+expect 2 'output layer' "${calibrate[@]}" "$model" -o "$work/o" "${few[@]}" --weights 16 --activations 16 --head-bits 8
+expect 0 '' "${calibrate[@]}" "$model" -o "$work/head" "${few[@]}" --head-bits 4
+holds "the table shows the output layer" grep -qE '^\| lm_head ' "$work/out"
+expect 0 '' "$vulcat" inspect "$work/head" --tensors
+holds "inspect shows the output layer's codes" grep -qE '^\| lm_head.codes ' "$work/out"
+holds "and its site" grep -qE '^\| lm_head +\| +4 ' "$work/out"
+expect 0 '' "$vulcat" run "$work/head" -p "One day" -n 8
 expect 0 '' "${calibrate[@]}" "$model" -o "$work/coded" "${few[@]}" --bits 2.5
 expect 0 '' "$vulcat" inspect "$work/coded"
 holds "inspect shows coded bits per weight" grep -qE '8, coded in 2\.[0-9]+' "$work/out"
@@ -214,12 +221,23 @@ else note "Ctrl-C gave exit code $code"; fi
 if [ $code -eq 130 ]; then
     expect 0 '' "${calibrate[@]}" "$model" -o "$work/stopped" --text "$text" --separator '<|endoftext|>' --seq-len 512 --samples 0
 fi
+# behind COMMAND...: starts it as process $pid, with outputs that hold nothing of a command before when it goes on here.
+behind() {
+    : >"$work/out"
+    : >"$work/err"
+    setsid "$@" >"$work/out" 2>"$work/err" &
+    pid=$!
+}
+# has_lines FILE COUNT: waits a minute for them.
+has_lines() {
+    for ((i = 0; i < 600; ++i)); do [ "$(wc -l <"$1")" -ge "$2" ] && break; sleep 0.1; done
+}
 # interrupt_bench FORMAT SIGNAL: the kernels' table with its first rows measured; the time it is given is far from enough
 interrupt_bench() {
-    setsid "$vulcat" bench --kernels --seconds 0.2 --format "$1" >"$work/out" 2>"$work/err" &
-    pid=$!
-    if [ "$1" = json ]; then sleep 3; else
-        for ((i = 0; i < 300; ++i)); do [ "$(wc -l <"$work/out")" -ge 4 ] && break; sleep 0.1; done
+    behind "$vulcat" bench --kernels --seconds 0.2 --format "$1"
+    # A shell's background command ignores SIGINT until the program listens, which it does before it names the device.
+    if [ "$1" = json ]; then has_lines "$work/err" 1; sleep 3; else
+        has_lines "$work/out" 4
         holds "bench --kernels prints rows of $1 as they are measured" test "$(wc -l <"$work/out")" -ge 4
     fi
     kill -"$2" $pid
@@ -227,9 +245,8 @@ interrupt_bench() {
     code=$?
     if [ $code -eq 130 ]; then passed=$((passed + 1)); else note "SIG$2 during bench --kernels gave exit code $code"; fi
 }
-VULCAT_CACHE=$work/kept setsid "$vulcat" bench --tune "$model" --format csv >"$work/out" 2>"$work/err" &
-pid=$!
-for ((i = 0; i < 600; ++i)); do [ "$(wc -l <"$work/out")" -ge 2 ] && break; sleep 0.1; done
+VULCAT_CACHE=$work/kept behind "$vulcat" bench --tune "$model" --format csv
+has_lines "$work/out" 2
 kill -TERM $pid 2>/dev/null
 wait $pid
 code=$?
