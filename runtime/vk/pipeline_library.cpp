@@ -1,6 +1,7 @@
 #include "vk/pipeline_library.h"
 
 #include "vk/check.h"
+#include "vk/descriptor_sets.h"
 #include "vk/pipeline_cache.h"
 
 #include <algorithm>
@@ -97,10 +98,6 @@ void checkDevice(const PipelineSpec& spec, const SpirvModule& spirv, CapabilityS
     }
 }
 
-VkDescriptorType descriptorType(BindingKind kind) {
-    return kind == BindingKind::Storage ? VK_DESCRIPTOR_TYPE_STORAGE_BUFFER : VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER;
-}
-
 }  // namespace
 
 PipelineLibrary::PipelineLibrary(Device& device, std::span<const std::byte> cacheBlob,
@@ -169,17 +166,7 @@ std::unique_ptr<Pipeline> PipelineLibrary::create(const PipelineSpec& spec, std:
 
 void PipelineLibrary::createLayout(Pipeline& pipeline) {
     const DeviceDispatch& vk = device_.dispatch();
-    std::vector<VkDescriptorSetLayoutBinding> bindings(pipeline.bindings.size());
-    for (size_t i = 0; i < bindings.size(); ++i) {
-        bindings[i] = {static_cast<uint32_t>(i), descriptorType(pipeline.bindings[i]), 1, VK_SHADER_STAGE_COMPUTE_BIT,
-                       nullptr};
-    }
-    VkDescriptorSetLayoutCreateInfo set{};
-    set.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO;
-    set.bindingCount = static_cast<uint32_t>(bindings.size());
-    set.pBindings = bindings.data();
-    check(vk.vkCreateDescriptorSetLayout(device_.handle(), &set, device_.allocator(), &pipeline.setLayout),
-          "creating a set layout");
+    pipeline.setLayout = createSetLayout(device_, pipeline.bindings);
     const VkPushConstantRange push{VK_SHADER_STAGE_COMPUTE_BIT, 0, pipeline.pushBytes};
     VkPipelineLayoutCreateInfo layout{};
     layout.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO;

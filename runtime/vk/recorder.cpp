@@ -8,10 +8,6 @@
 namespace vulcat::vk {
 namespace {
 
-constexpr uint32_t kSetsPerPool = 256;
-constexpr uint32_t kStoragePerPool = 1536;
-constexpr uint32_t kTexelPerPool = 512;
-
 constexpr VkPipelineStageFlags kWorkStages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
 constexpr VkAccessFlags kWorkWrites = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT;
 constexpr VkAccessFlags kWorkAccess = kWorkWrites | VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_TRANSFER_READ_BIT;
@@ -20,23 +16,9 @@ constexpr VkAccessFlags kWorkAccess = kWorkWrites | VK_ACCESS_SHADER_READ_BIT | 
     throw Error(Result::InvalidArgument, where + ": " + what);
 }
 
-VkDescriptorPool createPool(Device& device) {
-    const VkDescriptorPoolSize sizes[] = {{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, kStoragePerPool},
-                                          {VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, kTexelPerPool}};
-    VkDescriptorPoolCreateInfo info{};
-    info.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO;
-    info.maxSets = kSetsPerPool;
-    info.poolSizeCount = 2;
-    info.pPoolSizes = sizes;
-    VkDescriptorPool pool = VK_NULL_HANDLE;
-    check(device.dispatch().vkCreateDescriptorPool(device.handle(), &info, device.allocator(), &pool),
-          "creating a descriptor pool");
-    return pool;
-}
-
 }  // namespace
 
-Recorder::Recorder(Device& device, Hazards hazards) : device_(device), hazards_(hazards) {
+Recorder::Recorder(Device& device, Hazards hazards) : device_(device), hazards_(hazards), sets_(device) {
     const DeviceDispatch& vk = device.dispatch();
     try {
         VkCommandPoolCreateInfo pool{};
@@ -71,7 +53,7 @@ Recorder::~Recorder() {
 void Recorder::release() noexcept {
     if (device_.abandoned()) return;
     const DeviceDispatch& vk = device_.dispatch();
-    for (VkDescriptorPool pool : pools_) vk.vkDestroyDescriptorPool(device_.handle(), pool, device_.allocator());
+    sets_.release();
     vk.vkDestroyFence(device_.handle(), fence_, device_.allocator());
     vk.vkDestroyCommandPool(device_.handle(), commandPool_, device_.allocator());
 }
@@ -99,12 +81,8 @@ void Recorder::begin(VkCommandBuffer foreign) {
 }
 
 void Recorder::startRecording(VkCommandBuffer commands) {
-    const DeviceDispatch& vk = device_.dispatch();
     commands_ = commands;
-    for (VkDescriptorPool pool : pools_)
-        check(vk.vkResetDescriptorPool(device_.handle(), pool, 0), "resetting descriptors");
-    currentPool_ = 0;
-    inPool_ = {};
+    sets_.rewind();
     tracker_.clear();
     texelViews_.clear();
     bound_ = VK_NULL_HANDLE;
@@ -177,26 +155,7 @@ void Recorder::checkDispatch(const Pipeline& pipeline, std::span<const Binding> 
 }
 
 VkDescriptorSet Recorder::descriptorSet(const Pipeline& pipeline, std::span<const Binding> bindings) {
-    const DeviceDispatch& vk = device_.dispatch();
-    const auto texels = static_cast<uint32_t>(
-        std::count(pipeline.bindings.begin(), pipeline.bindings.end(), BindingKind::UniformTexel));
-    const uint32_t storages = static_cast<uint32_t>(bindings.size()) - texels;
-    if (inPool_.sets + 1 > kSetsPerPool || inPool_.storages + storages > kStoragePerPool ||
-        inPool_.texels + texels > kTexelPerPool) {
-        ++currentPool_;
-        inPool_ = {};
-    }
-    if (currentPool_ == pools_.size()) pools_.push_back(createPool(device_));
-    inPool_ = {inPool_.sets + 1, inPool_.storages + storages, inPool_.texels + texels};
-
-    VkDescriptorSetAllocateInfo allocate{};
-    allocate.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO;
-    allocate.descriptorPool = pools_[currentPool_];
-    allocate.descriptorSetCount = 1;
-    allocate.pSetLayouts = &pipeline.setLayout;
-    VkDescriptorSet set = VK_NULL_HANDLE;
-    check(vk.vkAllocateDescriptorSets(device_.handle(), &allocate, &set), "allocating a descriptor set");
-
+    const VkDescriptorSet set = sets_.take(pipeline.bindings);
     buffers_.resize(bindings.size());
     writes_.resize(bindings.size());
     for (size_t i = 0; i < bindings.size(); ++i) {
@@ -213,7 +172,8 @@ VkDescriptorSet Recorder::descriptorSet(const Pipeline& pipeline, std::span<cons
         write.pBufferInfo = texel ? nullptr : &buffers_[i];
         write.pTexelBufferView = texel ? &binding.texel : nullptr;
     }
-    vk.vkUpdateDescriptorSets(device_.handle(), static_cast<uint32_t>(writes_.size()), writes_.data(), 0, nullptr);
+    device_.dispatch().vkUpdateDescriptorSets(device_.handle(), static_cast<uint32_t>(writes_.size()), writes_.data(), 0,
+                                              nullptr);
     return set;
 }
 

@@ -2,6 +2,7 @@
 // Records dispatches, copies and fills into a command buffer and places the barriers between them itself.
 
 #include "vk/command_list.h"
+#include "vk/descriptor_sets.h"
 #include "vk/profiler.h"
 
 #include <array>
@@ -97,11 +98,6 @@ class Recorder {
     friend class Device;
     enum class State { Idle, Recording, Foreign, Ended, Submitted };
 
-    /// Taken from the current descriptor pool.
-    struct PoolUse {
-        uint32_t sets = 0, storages = 0, texels = 0;
-    };
-
     void dispatchFrom(const Pipeline& pipeline, std::span<const Binding> bindings, std::span<const std::byte> push,
                       std::array<uint32_t, 3> base, std::array<uint32_t, 3> groups, std::string_view label);
     void timeEmpty();
@@ -126,9 +122,7 @@ class Recorder {
     VkCommandBuffer own_ = VK_NULL_HANDLE;
     VkCommandBuffer commands_ = VK_NULL_HANDLE;
     VkFence fence_ = VK_NULL_HANDLE;
-    std::vector<VkDescriptorPool> pools_;
-    size_t currentPool_ = 0;
-    PoolUse inPool_;
+    DescriptorSets sets_;
     std::vector<VkDescriptorBufferInfo> buffers_;  // scratch of descriptorSet()
     std::vector<VkWriteDescriptorSet> writes_;
     std::map<std::tuple<VkBuffer, VkDeviceSize, VkDeviceSize>, TexelView> texelViews_;
