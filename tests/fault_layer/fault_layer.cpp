@@ -17,7 +17,7 @@
     X(vkCreateBufferView) X(vkCreateFence) X(vkResetFences) X(vkWaitForFences) X(vkGetFenceStatus) \
     X(vkCreateQueryPool) X(vkGetQueryPoolResults) X(vkCreateShaderModule) X(vkCreatePipelineCache) \
     X(vkGetPipelineCacheData) X(vkCreateComputePipelines) X(vkCreatePipelineLayout) X(vkCreateDescriptorSetLayout) \
-    X(vkCreateDescriptorPool) X(vkResetDescriptorPool) X(vkAllocateDescriptorSets) X(vkCreateCommandPool) \
+    X(vkCreateDescriptorPool) X(vkAllocateDescriptorSets) X(vkCreateCommandPool) \
     X(vkResetCommandPool) X(vkAllocateCommandBuffers) X(vkBeginCommandBuffer) X(vkEndCommandBuffer)
 #define FAULT_INSTANCE_FUNCTIONS(X) X(vkEnumeratePhysicalDevices) X(vkEnumerateDeviceExtensionProperties)
 #define FAULT_CREATE_FUNCTIONS(X) X(vkCreateInstance) X(vkCreateDevice)
