@@ -196,7 +196,7 @@ expect 2 'needs --tune' "$vulcat" bench --candidates "$model"
 expect 0 'kept in' "$vulcat" bench --tune --candidates "$model" --format csv
 holds "bench --tune knows the linears of a float model" grep -q 'float_' "$work/out"
 holds "bench --tune --candidates prints what was measured, lost or won" sh -c "grep -qE ',[0-9.]+,[0-9.]+,\$' '$work/out' &&
-    grep -q 'kept, built in' '$work/out'"
+    grep -qE ',\"?kept' '$work/out' && grep -q 'built in' '$work/out'"
 VULCAT_CACHE=off expect 0 '' "$vulcat" run "$work/best" -p 'Once upon a time' -n 12 --temp 0
 mv "$work/out" "$work/untuned"
 expect 0 'kept in' "$vulcat" bench --tune "$work/best" --format csv
