@@ -4,19 +4,16 @@
 #include "calibrate/bit_plan.h"
 #include "calibrate/coded_site.h"
 #include "calibrate/decoder.h"
-#include "calibrate/fingerprint.h"
 #include "calibrate/hidden_order.h"
 #include "calibrate/observe.h"
 #include "calibrate/parallel.h"
 #include "calibrate/plan.h"
 #include "calibrate/residual_order.h"
+#include "calibrate/run_inputs.h"
 #include "calibrate/site_work.h"
 #include "calibrate/statistics_source.h"
 #include "calibrate/team.h"
 #include "calibrate/work_folder.h"
-
-#include "format/mapped_file.h"
-#include "text/tokenizer.h"
 
 #include "base/error.h"
 
@@ -85,54 +82,11 @@ class Run {
     std::optional<Stream> quantised_;  ///< only where rounding heeds it
 };
 
-std::vector<Sequence> readInputs(const CalibrateOptions& options, const Decoder& decoder) {
-    if (decoder.config().quantization)
-        throw Error(Result::Unsupported,
-                    options.modelDir.string() + ": is calibrated already; start from the float model");
-    for (const format::TensorView& tensor : decoder.tensors().tensors())
-        if (tensor.dtype == format::DType::F32 || tensor.dtype == format::DType::F16 ||
-            tensor.dtype == format::DType::BF16) {
-            format::requireFinite(tensor);
-            format::forgetPages(tensor.bytes);
-        }
-    if (!options.statistics.empty()) return {};
-    return readSequences(options.texts, text::Tokenizer(options.modelDir), decoder.config().maxPositions);
-}
-
-std::optional<StatisticsSource> openStatistics(const CalibrateOptions& options, const Decoder& decoder) {
-    if (options.statistics.empty()) return std::nullopt;
-    return std::optional<StatisticsSource>(std::in_place, options.statistics, decoder.config(), decoder.tensors());
-}
-
-std::string fingerprintOf(const CalibrateOptions& options, const nlohmann::ordered_json& recipe, const Decoder& decoder,
-                          const std::vector<Sequence>& sequences, const std::optional<StatisticsSource>& statistics) {
-    const std::string inputs = fingerprint(recipe, options.seed, decoder.tensors(), sequences);
-    if (!statistics) return inputs;
-    Hasher hasher;
-    hasher.add(inputs);
-    hasher.add(statistics->digest());
-    return hasher.digest();
-}
-
-double tokensOfOne(const std::vector<Sequence>& sequences) {
-    constexpr double kElsewhere = 256;  // from statistics no sequence passes
-    double tokens = 0;
-    for (const Sequence& sequence : sequences) tokens += static_cast<double>(sequence.size());
-    return sequences.empty() ? kElsewhere : tokens / static_cast<double>(sequences.size());
-}
-
 void tellOrder(SiteReport& report, Permute permute, const OrderedChannels& order) {
     report.permutation = nameOf(permute);
     report.massBefore = order.massBefore;
     report.massAfter = order.massAfter;
     report.attainableNatural = order.attainableBefore;
-}
-
-/// Of processes that work together the first makes the folder, and the others follow.
-WorkFolder openWork(const CalibrateOptions& options, const std::string& fingerprint) {
-    const bool owner = options.team == nullptr || options.team->rank() == 0;
-    if (!owner) options.team->meet();
-    return WorkFolder(options.outDir, fingerprint, options.overwrite, owner);
 }
 
 Run::Run(const CalibrateOptions& options, const Progress& progress)
@@ -154,6 +108,10 @@ Run::Run(const CalibrateOptions& options, const Progress& progress)
     // Both streams stop before the head once more.
     const uint64_t head = quantisesHead() ? headUnits() + (heedsStream(headOptions(options)) ? 2 : 1) * own : 0;
     meter_ = ProgressMeter(progress, layers() * (passes * own + layerUnits()) + head);
+    for (size_t l = 0; l < work_.layers().size(); ++l)
+        if (l >= steps() || work_.layers()[l].size() != sitesOf(decoder_.config(), static_cast<int>(l)).size())
+            throw Error(Result::InvalidFile, WorkFolder::pathFor(options.outDir).string() +
+                                                 "/manifest.json: lists other sites than the model has; remove the folder");
     if (options.team == nullptr) return;
     if (leads()) options.team->meet();  // the others wait for the folder, see openWork
     options.team->meet();               // and nobody goes on before all have seen what is finished
@@ -359,7 +317,7 @@ void Run::writeAll(Report& report) {
         const std::vector<format::SiteRecipe> recipes = recipesOf(work_.layers()[l]);
         const std::span<const SiteKind> kinds = sitesOf(decoder_.config(), static_cast<int>(l));
         for (size_t k = 0; k < kinds.size(); ++k) {
-            parts.sites[work_.layers()[l].at(k).site] = recipes.at(k);
+            parts.sites[work_.layers()[l][k].site] = recipes[k];
             for (const auto& info : format::siteLinears(decoder_.config(), static_cast<int>(l), kinds[k]))
                 parts.replaced.push_back(info.prefix + ".weight");
         }

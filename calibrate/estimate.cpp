@@ -40,7 +40,8 @@ SiteSize sizeOf(const format::ModelConfig& config, SiteKind kind) {
     return size;
 }
 
-/// Bytes on disk of one baked site with weights of options.weightBits: codes, scales, code sums, transform, and what config, report and header say of it.
+/// Bytes on disk of one baked site with weights of options.weightBits: codes, scales, code sums, transform, and what
+/// config, report and header say of it.
 uint64_t bakedBytes(const CalibrateOptions& options, const SiteSize& size) {
     const auto group = static_cast<uint64_t>(options.groupSize);
     const uint64_t groups = format::groupCount(size.inputs, group);

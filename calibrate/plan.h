@@ -37,9 +37,11 @@ inline int64_t momentBlock(const CalibrateOptions& options, int64_t width) {
     return options.transform == TransformKind::Cat ? blockOf(options, width) : std::min<int64_t>(64, width);
 }
 
-/// Progress units of finishing each site, by SiteKind, 0 for a float head; one unit is `tokens` tokens on their way through a layer once.
+/// Progress units of finishing each site, by SiteKind, 0 for a float head; one unit is `tokens` tokens on their way
+/// through a layer once.
 /// An estimate by operations: what rounding beyond nearest does grows with K^3 and N K^2, nearest with N K.
-std::array<uint64_t, format::kSiteKinds> siteUnits(const CalibrateOptions& options, const format::ModelConfig& config, double tokens);
+std::array<uint64_t, format::kSiteKinds> siteUnits(const CalibrateOptions& options, const format::ModelConfig& config,
+                                                   double tokens);
 
 /// quantization_config without its sites: the recipe in words.
 nlohmann::ordered_json recipeJson(const CalibrateOptions& options);
