@@ -13,6 +13,7 @@
 #include "support/dense.h"
 
 #include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -292,4 +293,29 @@ TEST_CASE("estimate: what WaterSIC and mixed bits will write is foretold") {
         CHECK(static_cast<double>(told.outputBytes) > 0.7 * static_cast<double>(bytes));
         CHECK(told.outputBytes < bytes + bytes / 4);
     }
+}
+
+TEST_CASE("rounding: work in progress whose manifest lists other sites than the model has is refused, and stays") {
+    Workshop shop;
+    shop.options.headBits = 4;
+    const int status = test::inChild([&] {
+        calibrate::calibrate(shop.options, [&](const ProgressUpdate& update) {
+            if (update.stage.find("writing") != std::string::npos) ::kill(::getpid(), SIGKILL);
+        });
+    });
+    REQUIRE(status == -SIGKILL);
+    const fs::path work = shop.temp / "out.partial", manifest = work / "manifest.json";
+    auto json = nlohmann::ordered_json::parse(test::readFile(manifest));
+    REQUIRE(json["layers"].size() == 4);
+    json["layers"].erase(json["layers"].begin(), json["layers"].begin() + 3);  // the output layer where layer 0 was
+    test::writeFile(manifest, json.dump());
+    fs::copy_file(work / "layer-0003.safetensors", work / "layer-0000.safetensors", fs::copy_options::overwrite_existing);
+    try {
+        calibrate::calibrate(shop.options);
+        FAIL("the manifest was taken");
+    } catch (const Error& error) {
+        CHECK(error.code() == Result::InvalidFile);
+        CHECK(std::string(error.what()).find("manifest.json") != std::string::npos);
+    }
+    CHECK(fs::exists(work / "layer-0003.safetensors"));
 }
