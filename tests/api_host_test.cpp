@@ -295,9 +295,11 @@ TEST_CASE("device and host memory come from the host's functions and go back to 
         VulcatLinear linear = nullptr;
         REQUIRE(vulcatCreateLinear(adopted.context, &info, &linear) == VULCAT_SUCCESS);
         CHECK(counted.live.size() >= 2);
-        info.site = "model.layers.99.mlp.down";
         VulcatLinear missing = nullptr;
-        CHECK(vulcatCreateLinear(adopted.context, &info, &missing) == VULCAT_ERROR_INVALID_ARGUMENT);
+        for (const char* site : {"model.layers.99.mlp.down", "lm_head"}) {  // the head is the embedding there
+            info.site = site;
+            CHECK(vulcatCreateLinear(adopted.context, &info, &missing) == VULCAT_ERROR_INVALID_ARGUMENT);
+        }
         size_t bytes = 0;
         CHECK(vulcatContextBlob(adopted.context, VULCAT_BLOB_PIPELINE_CACHE, nullptr, &bytes) == VULCAT_SUCCESS);
         std::vector<char> blob(bytes);

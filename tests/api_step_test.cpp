@@ -295,6 +295,14 @@ TEST_CASE("a plan knows a quantised output layer, whether the embedding is tied 
         const auto tableBytes = static_cast<uint64_t>(recipe.vocabulary) * 48;
         CHECK(plan.vocabularyBytes > tableBytes * 4 + tableBytes / 2);  // floats of the embedding, codes of the head
         CHECK(plan.vocabularyBytes < tableBytes * 8);                   // floats of both
+
+        VulcatLinearInfo info{};
+        info.folder = path.c_str();
+        info.site = "lm_head";
+        const vulcat::Context context;
+        const VulcatLinearProperties linear = vulcat::Linear(context, info).properties();
+        CHECK(linear.inputs == 48);
+        CHECK(linear.outputs == 20000);
     }
 }
 

@@ -130,7 +130,11 @@ TEST_CASE("bake: an output layer of 8 bits costs next to nothing, one of 4 bits 
             CHECK(four < 3 * floats);
         }
         shop.options.leastSqnr = 60;  // more than 4 bits can keep
-        divergence(8);
+        shop.options.headBits = 4;
+        const SiteReport head = calibrate::calibrate(shop.options).sites.back();
+        CHECK(head.weightBits == 8);
+        REQUIRE(!head.notes.empty());
+        CHECK(head.notes.front().find("8 bits: with 4") != std::string::npos);
         shop.options.leastSqnr.reset();
         shop.options.rounding = Rounding::WaterSic;  // an output layer that is not coded beside layers that are
         shop.options.transform = TransformKind::None;
