@@ -63,8 +63,7 @@ FolderBits bitsOf(const fs::path& folder) {
         throw Error(Result::InvalidArgument,
                     folder.string() + ": is a float model; baselines are for a calibrated one");
     const format::SiteRecipe recipe = config.recipe(format::siteName(0, SiteKind::Qkv));
-    const bool head = config.recipe(std::string(format::kHeadSite)).weightBits != 16;
-    return {recipe.coded ? 4 : recipe.weightBits, recipe.activationBits, head};
+    return {recipe.coded ? 4 : recipe.weightBits, recipe.activationBits, config.quantisesHead()};
 }
 
 class Comparison {

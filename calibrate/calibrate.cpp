@@ -109,7 +109,7 @@ Run::Run(const CalibrateOptions& options, const Progress& progress)
     const uint64_t head = quantisesHead() ? headUnits() + (heedsStream(headOptions(options)) ? 2 : 1) * own : 0;
     meter_ = ProgressMeter(progress, layers() * (passes * own + layerUnits()) + head);
     for (size_t l = 0; l < work_.layers().size(); ++l)
-        if (l >= steps() || work_.layers()[l].size() != sitesOf(decoder_.config(), static_cast<int>(l)).size())
+        if (l >= steps() || work_.layers()[l].size() != format::sitesOf(decoder_.config(), static_cast<int>(l)).size())
             throw Error(Result::InvalidFile, WorkFolder::pathFor(options.outDir).string() +
                                                  "/manifest.json: lists other sites than the model has; remove the folder");
     if (options.team == nullptr) return;
@@ -146,7 +146,7 @@ void Run::decideBeforeLayers(bool planned) {
 /// A file of statistics knows the natural order.
 std::vector<SiteInputs> Run::readStatistics(size_t layer) const {
     std::vector<SiteInputs> inputs = statistics_->layer(static_cast<int>(layer));
-    const std::span<const SiteKind> kinds = sitesOf(decoder_.config(), static_cast<int>(layer));
+    const std::span<const SiteKind> kinds = format::sitesOf(decoder_.config(), static_cast<int>(layer));
     for (size_t i = 0; i < inputs.size() && !residual_.empty(); ++i) {
         if (!readsResidual(kinds[i])) continue;
         inputs[i].rows = columnsInOrder(inputs[i].rows, residual_);
@@ -315,7 +315,7 @@ void Run::writeAll(Report& report) {
     for (size_t l = 0; l < work_.layers().size(); ++l) {
         parts.layerFiles.push_back(work_.layerFile(l));
         const std::vector<format::SiteRecipe> recipes = recipesOf(work_.layers()[l]);
-        const std::span<const SiteKind> kinds = sitesOf(decoder_.config(), static_cast<int>(l));
+        const std::span<const SiteKind> kinds = format::sitesOf(decoder_.config(), static_cast<int>(l));
         for (size_t k = 0; k < kinds.size(); ++k) {
             parts.sites[work_.layers()[l][k].site] = recipes[k];
             for (const auto& info : format::siteLinears(decoder_.config(), static_cast<int>(l), kinds[k]))

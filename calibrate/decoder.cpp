@@ -136,7 +136,7 @@ Site Decoder::readSite(int index, SiteKind kind) const {
     site.recipe = config_.recipe(name);
     if (site.recipe.block > 0 || site.recipe.mixOrder > 1)
         site.transform = format::readTransform(tensors_, name, site.recipe, format::siteWidth(config_, kind));
-    const bool embedding = kind == SiteKind::Head && config_.tieWordEmbeddings && site.recipe.weightBits == 16;
+    const bool embedding = kind == SiteKind::Head && !config_.ownsHead();
     for (format::LinearInfo& info : format::siteLinears(config_, index, kind)) {
         if (embedding) info.prefix = withoutSuffix(format::kEmbeddingName);
         site.linears.push_back(readLinear(tensors_, info, site.recipe));

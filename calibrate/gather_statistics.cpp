@@ -54,7 +54,7 @@ class GatheredLayers {
     void write(int layer, const std::vector<uint64_t>& keptRows, const format::ModelConfig& config,
                const std::vector<SiteStatistics>& sites) const {
         StatisticsWriter writer(layerFile(layer), header_, keptRows, config, layer, layer + 1);
-        const std::span<const format::SiteKind> kinds = sitesOf(config, layer);
+        const std::span<const format::SiteKind> kinds = format::sitesOf(config, layer);
         for (size_t i = 0; i < kinds.size(); ++i) writer.write(format::siteName(layer, kinds[i]), sites[i]);
         writer.finish();
     }
@@ -63,7 +63,7 @@ class GatheredLayers {
         StatisticsWriter writer(file_, header_, keptRows, config, 0, config.layers + 1);
         for (int layer = 0; layer <= config.layers; ++layer) {
             const StatisticsFile stored(layerFile(layer));
-            for (format::SiteKind kind : sitesOf(config, layer)) {
+            for (format::SiteKind kind : format::sitesOf(config, layer)) {
                 const std::string site = format::siteName(layer, kind);
                 writer.write(site, stored.read(site, static_cast<Eigen::Index>(format::siteWidth(config, kind))));
             }
@@ -121,8 +121,7 @@ class Gatherer {
     }
     /// What passes the head after the last layer.
     std::vector<SiteStatistics> observeHead() {
-        constexpr format::SiteKind kHead[] = {format::SiteKind::Head};
-        return gather(kHead, [&](size_t s, Seen& seen) { seen[0] = decoder_.headInput(hidden_[s]); });
+        return gather(format::kHeadSites, [&](size_t s, Seen& seen) { seen[0] = decoder_.headInput(hidden_[s]); });
     }
 
   private:

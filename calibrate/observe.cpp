@@ -102,8 +102,8 @@ std::vector<SiteInputs> Observer::throughLayer(const Layer& layer, Stream& strea
 }
 
 SiteInputs Observer::atHead(const Stream& stream) const {
-    constexpr SiteKind kHead[] = {SiteKind::Head};
-    return std::move(gather(kHead, stream.size(), [&](size_t s, const SeeSite& see) { see(0, stream.headInput(s)); })[0]);
+    const auto lead = [&](size_t s, const SeeSite& see) { see(0, stream.headInput(s)); };
+    return std::move(gather(format::kHeadSites, stream.size(), lead)[0]);
 }
 
 InputMoments Observer::atSite(SiteKind kind, const StreamPair& streams,

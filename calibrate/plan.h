@@ -38,8 +38,7 @@ inline int64_t momentBlock(const CalibrateOptions& options, int64_t width) {
 }
 
 /// Progress units of finishing each site, by SiteKind, 0 for a float head; one unit is `tokens` tokens on their way
-/// through a layer once.
-/// An estimate by operations: what rounding beyond nearest does grows with K^3 and N K^2, nearest with N K.
+/// through a layer once. An estimate by operations: what rounding beyond nearest does grows with K^3 and N K^2, nearest with N K.
 std::array<uint64_t, format::kSiteKinds> siteUnits(const CalibrateOptions& options, const format::ModelConfig& config,
                                                    double tokens);
 

@@ -96,7 +96,7 @@ std::vector<format::TensorSpec> statisticsSpecs(size_t kept, const format::Model
                                                 int lastLayer) {
     std::vector<format::TensorSpec> specs{{kKeptRowsName, format::DType::U64, {kept}}};
     for (int layer = firstLayer; layer < lastLayer; ++layer)
-        for (format::SiteKind kind : sitesOf(config, layer)) {
+        for (format::SiteKind kind : format::sitesOf(config, layer)) {
             const uint64_t width = format::siteWidth(config, kind);
             const auto signedWidth = static_cast<Eigen::Index>(width);
             const std::string site = format::siteName(layer, kind);
@@ -119,11 +119,6 @@ void requireMoments(const fs::path& file, const std::string& name, const SecondM
 }
 
 }  // namespace
-
-std::span<const format::SiteKind> sitesOf(const format::ModelConfig& config, int layer) {
-    static constexpr format::SiteKind kHead[] = {format::SiteKind::Head};
-    return layer < config.layers ? std::span<const format::SiteKind>(format::kSites) : kHead;
-}
 
 StatisticsFile::StatisticsFile(const fs::path& path) : file_(path), header_(readStatisticsHeader(file_)) {
     const format::TensorView& kept = file_.at(kKeptRowsName);
@@ -197,7 +192,7 @@ void mergeStatistics(const std::vector<fs::path>& files, const fs::path& out, co
     for (const auto& row : kept) keptRows.push_back(row.first);
     StatisticsWriter writer(out, header, keptRows, config, 0, config.layers + 1);
     for (int layer = 0; layer <= config.layers; ++layer)
-        for (format::SiteKind kind : sitesOf(config, layer)) {
+        for (format::SiteKind kind : format::sitesOf(config, layer)) {
             const std::string site = format::siteName(layer, kind);
             const auto width = static_cast<Eigen::Index>(format::siteWidth(config, kind));
             SiteStatistics sum{SecondMoments(width, 0), Matrix(static_cast<Eigen::Index>(kept.size()), width)};

@@ -20,7 +20,6 @@
 #include "format/safetensors.h"
 
 #include <filesystem>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -42,9 +41,6 @@ struct SiteStatistics {
     SecondMoments moments;
     Matrix rows;  ///< inputs of the kept tokens, [R, K]
 };
-
-/// The kinds of sites of a layer, or of the output layer, which counts as one more.
-std::span<const format::SiteKind> sitesOf(const format::ModelConfig& config, int layer);
 
 class StatisticsFile {
   public:
@@ -68,7 +64,7 @@ class StatisticsFile {
 /// Writes one file, site after site in any order (see format::SafetensorsWriter).
 class StatisticsWriter {
   public:
-    /// The file holds the sites of sitesOf() for firstLayer up to, not with, lastLayer.
+    /// The file holds the sites of format::sitesOf() for firstLayer up to, not with, lastLayer.
     StatisticsWriter(const std::filesystem::path& path, const StatisticsHeader& header,
                      const std::vector<uint64_t>& keptRows, const format::ModelConfig& config, int firstLayer,
                      int lastLayer);

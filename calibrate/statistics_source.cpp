@@ -24,7 +24,7 @@ StatisticsSource::StatisticsSource(const std::filesystem::path& file, const form
 
 std::vector<SiteInputs> StatisticsSource::layer(int index) const {
     std::vector<SiteInputs> sites;
-    for (format::SiteKind kind : sitesOf(config_, index)) {
+    for (format::SiteKind kind : format::sitesOf(config_, index)) {
         SiteStatistics site =
             file_.read(format::siteName(index, kind), static_cast<Eigen::Index>(format::siteWidth(config_, kind)));
         sites.push_back({std::move(site.moments), std::move(site.rows)});

@@ -35,7 +35,7 @@ double largestDifference(const fs::path& a, const fs::path& b, const format::Mod
         return std::numeric_limits<double>::infinity();
     double worst = 0;
     for (int layer = 0; layer <= config.layers; ++layer)
-        for (format::SiteKind kind : sitesOf(config, layer)) {
+        for (format::SiteKind kind : format::sitesOf(config, layer)) {
             const auto width = static_cast<Eigen::Index>(format::siteWidth(config, kind));
             const SiteStatistics x = first.read(format::siteName(layer, kind), width);
             const SiteStatistics y = second.read(format::siteName(layer, kind), width);

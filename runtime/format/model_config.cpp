@@ -5,6 +5,7 @@
 #include "format/json_fields.h"
 #include "format/json_tree.h"
 #include "format/mapped_file.h"
+#include "format/names.h"
 #include "format/quantization_config.h"
 
 #include <algorithm>
@@ -134,6 +135,10 @@ SiteRecipe ModelConfig::recipe(const std::string& site) const {
     if (!quantization) return {};
     const auto found = quantization->sites.find(site);
     return found == quantization->sites.end() ? SiteRecipe{} : found->second;
+}
+
+bool ModelConfig::quantisesHead() const {
+    return recipe(std::string(kHeadSite)).weightBits != 16;
 }
 
 ModelConfig parseModelConfig(const std::string& configJson, const std::string& generationJson,

@@ -62,6 +62,10 @@ struct ModelConfig {
 
     /// The site's recipe, or the float recipe when the site is not listed.
     SiteRecipe recipe(const std::string& site) const;
+    /// The output layer has codes; else it has floats, the embedding's where those are tied to it.
+    bool quantisesHead() const;
+    /// The output layer has weights of its own, floats or codes.
+    bool ownsHead() const { return !tieWordEmbeddings || quantisesHead(); }
 };
 
 /// Reads and checks `folder`/config.json. Values out of all reason (sizes above 2^20 for widths, 2^24 for the

@@ -93,6 +93,10 @@ std::string siteName(int layer, SiteKind kind) {
     return joined(layerPrefix(layer) + ".", siteSuffix(kind));
 }
 
+std::span<const SiteKind> sitesOf(const ModelConfig& config, int layer) {
+    return layer < config.layers ? std::span<const SiteKind>(kSites) : std::span<const SiteKind>(kHeadSites);
+}
+
 uint64_t siteWidth(const ModelConfig& config, SiteKind kind) {
     switch (kind) {
         case SiteKind::O:
@@ -134,8 +138,8 @@ void requireModelTensors(const ModelConfig& config, const TensorStore& store) {
     constexpr const char* kEnds = "vocab_size or hidden_size";
     requireFloat(store, std::string(kEmbeddingName), {unsignedOf(config.vocabSize), hidden}, kEnds);
     requireFloat(store, std::string(kFinalNormName), {hidden}, "hidden_size");
-    const SiteRecipe head = config.recipe(std::string(kHeadSite));
-    if (!config.tieWordEmbeddings || head.weightBits != 16) {
+    if (config.ownsHead()) {
+        const SiteRecipe head = config.recipe(std::string(kHeadSite));
         requireTransformTensors(store, kHeadSite, head, hidden);
         for (const LinearInfo& linear : siteLinears(config, 0, SiteKind::Head)) {
             requireLinear(store, linear, head, kEnds);

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,7 +18,8 @@ class TensorStore;
 /// Head is the output layer's, which no decoder layer owns: where its kind is given, the number of a layer means nothing.
 enum class SiteKind : uint8_t { Qkv, O, GateUp, Down, Head };
 inline constexpr std::array<SiteKind, 4> kSites = {SiteKind::Qkv, SiteKind::O, SiteKind::GateUp, SiteKind::Down};
-inline constexpr size_t kSiteKinds = kSites.size() + 1;
+inline constexpr std::array<SiteKind, 1> kHeadSites = {SiteKind::Head};
+inline constexpr size_t kSiteKinds = kSites.size() + kHeadSites.size();
 
 inline constexpr std::string_view kEmbeddingName = "model.embed_tokens.weight";
 inline constexpr std::string_view kFinalNormName = "model.norm.weight";
@@ -44,6 +46,8 @@ struct LinearInfo {
     bool bias = false;
 };
 
+/// The kinds of sites of a layer, or of the output layer, which counts as one more.
+std::span<const SiteKind> sitesOf(const ModelConfig& config, int layer);
 /// K of the site.
 uint64_t siteWidth(const ModelConfig& config, SiteKind kind);
 /// The linears that share the site's input, in the order in which the runtime stacks them (q, k, v; o; gate, up; down;

@@ -55,9 +55,7 @@ StandaloneLinear::StandaloneLinear(const Engine& engine, const format::TensorSto
     for (int layer = 0; layer < config.layers; ++layer) {
         for (format::SiteKind kind : format::kSites) take(layer, kind);
     }
-    if (!config.tieWordEmbeddings || config.recipe(std::string(format::kHeadSite)).weightBits != 16) {
-        take(0, format::SiteKind::Head);
-    }
+    if (config.ownsHead()) take(0, format::SiteKind::Head);
     if (!site_) {
         throw Error(Result::InvalidArgument, "the model has no site " + std::string(name) + "; the first is " +
                                                  format::siteName(0, format::SiteKind::Qkv) + " of " +

@@ -35,7 +35,7 @@ void Embedding::record(vk::Recorder& recorder, const vk::BufferView& ids, const 
 Logits::Logits(const Engine& engine, WeightSink& sink, const format::TensorStore& store,
                const format::ModelConfig& config, const Embedding& embedding)
     : norm_(engine, sink, store, format::kFinalNormName, static_cast<uint32_t>(config.hiddenSize), config.rmsNormEps) {
-    if (config.recipe(std::string(format::kHeadSite)).weightBits != 16) {
+    if (config.quantisesHead()) {
         site_.emplace(engine, sink, store, config, 0, format::SiteKind::Head,
                       siteBefore(store, config, 0, format::SiteKind::Head));
         size_ = site_->size();

@@ -136,9 +136,8 @@ ModelPlan planModel(const layers::Engine& engine, const std::filesystem::path& f
         addSite(arena, store, config, layer, format::SiteKind::Down, lanes);
     }
     arena.add(normBytes);
-    const bool quantisedHead = config.recipe(std::string(format::kHeadSite)).weightBits != 16;
     for (PlannedArena* to : {&arena, &vocabulary}) {
-        if (quantisedHead) {
+        if (config.quantisesHead()) {
             addSite(*to, store, config, 0, format::SiteKind::Head, lanes);
         } else if (!config.tieWordEmbeddings) {
             addVocabularyTo(*to, format::kHeadName);

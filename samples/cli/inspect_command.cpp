@@ -74,8 +74,7 @@ void printSummary(const format::ModelConfig& config, const Totals& totals) {
     line("layers", std::to_string(config.layers));
     line("width", std::to_string(config.hiddenSize) + ", feed-forward " + std::to_string(config.intermediateSize));
     line("heads", std::to_string(config.heads) + " of " + std::to_string(config.headDim) + ", key-value heads " + std::to_string(config.kvHeads));
-    const bool ties = config.tieWordEmbeddings && config.recipe(std::string(format::kHeadSite)).weightBits == 16;
-    line("vocabulary", std::to_string(config.vocabSize) + (ties ? ", embedding is also the head" : ""));
+    line("vocabulary", std::to_string(config.vocabSize) + (config.ownsHead() ? "" : ", embedding is also the head"));
     line("context", std::to_string(config.maxPositions) + " tokens");
     line("parameters", std::to_string(totals.parameters));
     line("tensors", humanBytes(totals.bytes));
@@ -114,7 +113,7 @@ void printSites(const format::ModelConfig& config, const format::TensorStore& st
     for (int layer = 0; layer < config.layers; ++layer)
         for (format::SiteKind kind : format::kSites)
             weightBits[format::siteName(layer, kind)] = weightBitsText(config, store, layer, kind);
-    if (config.recipe(std::string(format::kHeadSite)).weightBits != 16)
+    if (config.quantisesHead())
         weightBits[std::string(format::kHeadSite)] = weightBitsText(config, store, 0, format::SiteKind::Head);
     for (const auto& [name, r] : config.quantization->sites)
         table.add({name, weightBits.at(name), r.groupSize == 0 ? "row" : std::to_string(r.groupSize), std::to_string(r.activationBits),
