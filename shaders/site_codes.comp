@@ -11,16 +11,10 @@
 //           apart, and the Hadamard mix runs in passes of radix 4 and 2.
 // SUBGROUP  LANES is the subgroup size: a block's inputs lie in registers and go round by shuffles.
 // TEXEL     x, floats and blocks are texel buffers, see lib/rows4.glsl.
-// ADDRESS   (with TEXEL) what all lanes share is read as scalars, see integer_linear_address.comp: blocks, in the order of
-//           words, at their address, and the values of a row in shared memory. LANES divides WIDTH and BLOCK.
 // Requires  WIDTH floats of shared memory, twice that when MIX_CORE > 1.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-#ifdef ADDRESS
-#extension GL_EXT_buffer_reference : require
-#extension GL_EXT_buffer_reference_uvec2 : require
-#endif
 #ifdef SUBGROUP
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
@@ -46,10 +40,7 @@ const uint PADDED = QUADS * 4;
 READ_ROWS(0, X, x)
 READ_ROWS(1, Floats, floats)
 layout(push_constant) uniform Push { SiteCodesPush push; };
-#if defined(ADDRESS)
-#include "lib/address_units.glsl"
-uvec4 blockWord(uint index) { return unitAt(advance(uvec2(push.blocksLow, push.blocksHigh), index * 16)); }
-#elif defined(TEXEL)
+#ifdef TEXEL
 layout(set = 0, binding = 2) uniform usamplerBuffer blocks;
 uvec4 blockWord(uint index) { return texelFetch(blocks, int(index)); }
 #else
@@ -107,13 +98,7 @@ void loadSource(uint row) {
 
 const uint OWN = (BLOCK + LANES - 1) / LANES;  // outputs of a block an invocation computes
 
-#if defined(ADDRESS)
-#define MULTIPLY_ADD(x, weights, sums) fma(vec4(x), weights, sums)
-#else
-#define MULTIPLY_ADD(x, weights, sums) ((sums) + (x) * (weights))
-#endif
-
-#if defined(SUBGROUP) && !defined(ADDRESS)
+#ifdef SUBGROUP
 const uint HELD = ((BLOCK + 7) / 8 * 8 + LANES - 1) / LANES;
 float held[HELD + 1];  // input j of the block is held[j / LANES] of lane j % LANES; zeros fill the last word of weights
 
@@ -140,22 +125,18 @@ vec4 blockOutputs(uint first, uvec4 n, uint size) {
             [[unroll]] for (uint e = 0; e < 4; ++e) {
                 low[e] = high[e] = vec4(0);
                 if (e < OWN) {
-#ifdef ADDRESS
-                    const uvec4 w = blockWord(first * ((BLOCK + 7) / 8) + word * size + n[e] - first);
-#else
                     const uvec4 w = blockWord(word * WIDTH + n[e]);
-#endif
                     low[e] = fourHalves(w.xy, 1);
                     high[e] = fourHalves(w.zw, 1);
                 }
             }
             [[unroll]] for (uint j = 0; j < 4; ++j) {
                 const vec4 weights = vec4(low[0][j], low[1][j], low[2][j], low[3][j]);
-                sums = MULTIPLY_ADD(blockInput(first, 8 * word + j), weights, sums);
+                sums += blockInput(first, 8 * word + j) * weights;
             }
             [[unroll]] for (uint j = 0; j < 4; ++j) {
                 const vec4 weights = vec4(high[0][j], high[1][j], high[2][j], high[3][j]);
-                sums = MULTIPLY_ADD(blockInput(first, 8 * word + 4 + j), weights, sums);
+                sums += blockInput(first, 8 * word + 4 + j) * weights;
             }
         }
     }

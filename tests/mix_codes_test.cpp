@@ -1,6 +1,6 @@
 // Mix and quantiser in one dispatch against the single kernels one after the other.
 
-#include "kernels/mix_codes.h"
+#include "kernels/site_tiles.h"
 
 #include "kernels/mix_dense.h"
 #include "kernels/mix_hadamard.h"
@@ -18,20 +18,24 @@ using namespace vulcat;
 
 namespace {
 
-std::vector<uint32_t> single(test::GpuFixture& gpu, const kernels::MixCodesShape& shape, const std::vector<float>& x,
+kernels::SiteCodesShape mixShape(uint32_t width, uint32_t core, uint32_t stride, uint32_t order, kernels::ActivationFormat format) {
+    return {width, kernels::SiteSource::Rows, 0, 0, core, stride, order, format};
+}
+
+std::vector<uint32_t> single(test::GpuFixture& gpu, const kernels::SiteCodesShape& shape, const std::vector<float>& x,
                              const std::vector<float>& matrix, uint32_t rows) {
     const vk::CapabilitySet allowed{vk::Capability::Subgroup, vk::Capability::Texel};
     vk::BufferView current = gpu.upload(x);
-    if (shape.core > 1) {
-        const kernels::MixDense mix(gpu.device(), gpu.pipelines(), allowed, shape.width, shape.core, shape.stride);
-        const auto words = gpu.upload(kernels::MixDense::layOut(shape.core, matrix));
+    if (shape.mixCore > 1) {
+        const kernels::MixDense mix(gpu.device(), gpu.pipelines(), allowed, shape.width, shape.mixCore, shape.mixStride);
+        const auto words = gpu.upload(kernels::MixDense::layOut(shape.mixCore, matrix));
         const auto y = gpu.output<float>(x.size());
         gpu.run([&](vk::Recorder& recorder) { mix.record(recorder, {current, words, y, rows}); });
         current = y;
     }
-    if (shape.order > 1) {
-        const kernels::MixHadamard mix(gpu.device(), gpu.pipelines(), allowed, shape.width, shape.order,
-                                       shape.stride * shape.core);
+    if (shape.mixOrder > 1) {
+        const kernels::MixHadamard mix(gpu.device(), gpu.pipelines(), allowed, shape.width, shape.mixOrder,
+                                       shape.mixStride * shape.mixCore);
         const auto y = gpu.output<float>(x.size());
         gpu.run([&](vk::Recorder& recorder) { mix.record(recorder, {current, y, rows}); });
         current = y;
@@ -57,19 +61,20 @@ TEST_CASE("mix and codes in one dispatch are those of the single kernels") {
                           Case{2, 1536, 3, 128, 4}, Case{1, 384, 3, 64, 2}, Case{7, 640, 5, 64, 2}, Case{2, 1024, 1, 64, 4},
                           Case{1, 8192, 1, 64, 128}, Case{4, 512, 1, 32, 4}, Case{2, 4096, 1, 64, 64}, Case{1, 4096, 1, 64, 64},
                           Case{2, 896, 7, 64, 2}, Case{3, 896, 7, 64, 1}}) {
-        const kernels::MixCodesShape shape{c.width, c.core, c.stride, c.order, kFormats[number++ % 3]};
-        if (!kernels::MixCodes::fits(gpu.device(), gpu.capabilities(), shape)) {
-            MESSAGE("SKIPPED: no mix_codes on this device for a stride of ", c.stride, ", core ", c.core, ", order ", c.order);
+        const kernels::SiteCodesShape shape = mixShape(c.width, c.core, c.stride, c.order, kFormats[number++ % 3]);
+        if (!kernels::SiteRow::fits(gpu.device(), gpu.capabilities(), shape)) {
+            MESSAGE("SKIPPED: no kernel on this device for a stride of ", c.stride, ", core ", c.core, ", order ", c.order);
             continue;
         }
         const std::vector<float> x = rng.gaussians(size_t{c.rows} * c.width);
-        const std::vector<float> matrix = rng.gaussians(size_t{c.core} * c.core);
-        const kernels::MixCodes mix(gpu.device(), gpu.pipelines(), shape);
+        const std::vector<float> matrix = c.core == 1 ? std::vector<float>() : rng.gaussians(size_t{c.core} * c.core);
+        const kernels::SiteTiles mix(gpu.device(), gpu.pipelines(), shape);
         const auto input = gpu.upload(x);
-        const auto words = gpu.upload(kernels::MixDense::layOut(c.core, matrix));
+        const auto floats = gpu.upload(kernels::SiteCodes::layOut(shape, {}, matrix));
+        const auto unused = gpu.output<float>(x.size()), arrivals = gpu.upload(std::vector<uint32_t>(1));
         const auto storage = gpu.output(kernels::QuantisedRows::sizeBytes(c.rows, c.width));
         const kernels::QuantisedRows out(gpu.device(), {}, storage, c.rows, c.width);
-        gpu.run([&](vk::Recorder& recorder) { mix.record(recorder, {input, words, out, c.rows}); });
+        gpu.run([&](vk::Recorder& recorder) { mix.record(recorder, {input, {floats, {}, unused}, out, c.rows, arrivals}); });
         const auto codes = gpu.readBack<uint32_t>(storage);
         const auto expected = single(gpu, shape, x, matrix, c.rows);
         const size_t wrong = test::codeDifferences(codes, expected, kernels::QuantisedRows::rowWords(c.width));
@@ -89,7 +94,7 @@ TEST_CASE("mix and codes in one dispatch are those of the single kernels") {
 
 TEST_CASE("mixes that cannot be in one dispatch are refused") {
     test::GpuFixture gpu;
-    CHECK_FALSE(kernels::MixCodes::fits(gpu.device(), {}, {4096, 1, 64, 64, {}}));
-    CHECK_THROWS_AS(kernels::MixCodes(gpu.device(), gpu.pipelines(), {4096, 3, 64, 64, {}}), Error);
-    CHECK_THROWS_AS(kernels::MixCodes(gpu.device(), gpu.pipelines(), {4096, 1, 64, 24, {}}), Error);
+    CHECK_FALSE(kernels::SiteRow::fits(gpu.device(), {}, mixShape(4096, 1, 64, 64, {})));
+    CHECK_THROWS_AS(kernels::SiteTiles(gpu.device(), gpu.pipelines(), mixShape(4096, 3, 64, 64, {})), Error);
+    CHECK_THROWS_AS(kernels::SiteTiles(gpu.device(), gpu.pipelines(), mixShape(4096, 1, 64, 24, {})), Error);
 }

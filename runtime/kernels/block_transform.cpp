@@ -89,9 +89,7 @@ void BlockTransform::record(vk::Recorder& recorder, const Args& args) const {
 WeightOrder BlockTransform::order(const vk::Device& device, const vk::CapabilitySet& allowed, uint32_t width,
                                   uint32_t block) {
     const uint32_t lanes = weightLanes(device), size = std::min(block, width);
-    // TEXEL: the blocks are those of site_codes too, which reads its rows so.
-    const bool words = readsWords(device, allowed) && allowed.contains(vk::Capability::Texel) && lanes <= kStep &&
-                       width % lanes == 0 && size % lanes == 0;
+    const bool words = readsWords(device, allowed) && lanes <= kStep && width % lanes == 0 && size % lanes == 0;
     return words ? WeightOrder::Words : WeightOrder::Lanes;
 }
 

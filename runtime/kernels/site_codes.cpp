@@ -22,8 +22,6 @@ constexpr Variant kSiteCodesVariants[] = {
     {"site_codes_subgroup", {vk::Capability::Subgroup}, 1},
     {"site_codes_texel", {vk::Capability::Subgroup, vk::Capability::Texel}, 2},
 };
-constexpr Variant kSiteCodesWords = {
-    "site_codes_address", {vk::Capability::Subgroup, vk::Capability::Texel, vk::Capability::Address}, 0};
 constexpr uint64_t kSharedForReductions = 2048;
 
 uint64_t paddedWidth(const SiteCodesShape& shape) {
@@ -48,7 +46,8 @@ uint64_t SiteCodesShape::floatCount() const {
     return std::max<uint64_t>((source == SiteSource::Norm ? paddedWidth(*this) : 0) + matrix, 4);
 }
 
-bool SiteCodes::fits(const vk::Device& device, const SiteCodesShape& shape) {
+bool SiteCodes::fits(const vk::Device& device, const vk::CapabilitySet& allowed, const SiteCodesShape& shape) {
+    if (shape.block != 0 && BlockTransform::order(device, allowed, shape.width, shape.block) == WeightOrder::Words) return false;
     const uint64_t bytes = paddedWidth(shape) * sizeof(float) * (shape.mixCore > 1 ? 2 : 1);
     return bytes + kSharedForReductions <= device.limits().maxSharedBytes;
 }
@@ -59,11 +58,7 @@ SiteCodes::SiteCodes(vk::Device& device, vk::PipelineLibrary& library, const vk:
     shape_.block = std::min(shape.block, shape.width);
     shape.requireWhole();
     const vk::CapabilitySet usable = laneCapabilities(device, rowCapabilities(allowed, shape_.width | shape_.block));
-    // Without blocks what the others need of the width holds too.
-    const WeightOrder order =
-        BlockTransform::order(device, allowed, shape_.width, shape_.block == 0 ? shape_.width : shape_.block);
-    const bool words = order == WeightOrder::Words;
-    const Variant& variant = words ? kSiteCodesWords : choose(kSiteCodesVariants, usable);
+    const Variant& variant = choose(kSiteCodesVariants, usable);
     vk::PipelineSpec spec;
     spec.module = variant.module;
     // Sums run over the lanes in their order: on a CPU as many as in rms_norm, so that the fused norm is the same.
@@ -81,7 +76,7 @@ SiteCodes::SiteCodes(vk::Device& device, vk::PipelineLibrary& library, const vk:
     spec.pushBytes = sizeof(shaders::SiteCodesPush);
     spec.bindings.assign(4, vk::BindingKind::Storage);
     if (variant.required.contains(vk::Capability::Texel)) {
-        std::fill_n(spec.bindings.begin(), words ? 2 : 3, vk::BindingKind::UniformTexel);
+        std::fill_n(spec.bindings.begin(), 3, vk::BindingKind::UniformTexel);
     }
     if (subgroup && device.subgroupSizeControl()) spec.requiredSubgroupSize = lanes;
     pipeline_ = &library.get(spec);
@@ -106,7 +101,6 @@ void SiteCodes::record(vk::Recorder& recorder, const Args& args) const {
     const uint32_t most = device_.limits().maxWorkgroupCount[0];
     shaders::SiteCodesPush push{};
     push.epsilon = shape_.epsilon;
-    setAddress(blocks, push.blocksLow, push.blocksHigh);
     push.mixScale = static_cast<float>(1 / std::sqrt(static_cast<double>(shape_.mixOrder)));
     for (uint32_t first = 0; first < args.rows; first += std::min(most, args.rows - first)) {
         push.firstRow = first;

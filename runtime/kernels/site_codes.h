@@ -31,6 +31,8 @@ struct SiteCodesShape {
     uint32_t mixOrder = 1;   ///< order of the Hadamard mix, a power of two; 1: none
     ActivationFormat format;
 
+    bool operator==(const SiteCodesShape&) const = default;
+
     /// Throws Error(InvalidArgument) when the mix does not divide the width.
     void requireWhole() const;
     uint64_t sourceWidth() const;  ///< floats of a row of x
@@ -47,8 +49,8 @@ class SiteCodes {
         uint32_t rows = 0;  ///< 1 <= rows <= out.rows()
     };
 
-    /// Whether the device has the shared memory for it.
-    static bool fits(const vk::Device& device, const SiteCodesShape& shape);
+    /// Whether the device has the shared memory for it, and the blocks do not lie in the order of words.
+    static bool fits(const vk::Device& device, const vk::CapabilitySet& allowed, const SiteCodesShape& shape);
 
     /// Precondition: fits(). Throws Error(InvalidArgument) when the mix does not divide the width.
     SiteCodes(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,

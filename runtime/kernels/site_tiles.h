@@ -1,31 +1,28 @@
 #pragma once
 // The input of a site in one dispatch as SiteCodes does it, for drivers where loads at addresses that all lanes share are
-// nearly free: blocks and tiles lie in registers, and a row's blocks are divided among workgroups, of which the last one to
-// end does mix and codes.
+// nearly free (site_row.h): blocks and tiles lie in registers, and a row's blocks are divided among workgroups, of which the last
+// one to end does mix and codes.
 
-#include "kernels/site_codes.h"
+#include "kernels/site_row.h"
 
 namespace vulcat::kernels {
 
 class SiteTiles {
   public:
     struct Args {
-        vk::BufferView x;       ///< float [rows][K]; SwiGlu: [rows][2K], a row's gates and then its ups
-        vk::BufferView floats;  ///< SiteCodes::layOut()
-        vk::BufferView blocks;  ///< BlockTransform::layOut()
+        vk::BufferView x;  ///< float [rows][K]; SwiGlu: [rows][2K], a row's gates and then its ups
+        SiteRowViews views;
         const QuantisedRows& out;
         uint32_t rows = 0;        ///< 1 <= rows <= out.rows()
-        vk::BufferView scratch;   ///< [rows][K] float32, overlaps nothing else
         vk::BufferView arrivals;  ///< arrivalBytes(), zero before the first use and after each
     };
 
-    /// Whether there is such a kernel for the device and the shape.
-    static bool fits(const vk::Device& device, const vk::CapabilitySet& allowed, const SiteCodesShape& shape);
-
-    /// Precondition: fits(). Throws Error(InvalidArgument) when the mix does not divide the width.
+    /// Precondition: SiteRow::fits(). Throws Error(InvalidArgument) when the mix does not divide the width.
     SiteTiles(vk::Device& device, vk::PipelineLibrary& library, const SiteCodesShape& shape);
 
     void record(vk::Recorder& recorder, const Args& args) const;
+
+    const SiteCodesShape& shape() const { return row_.shape(); }
 
     /// True when one dispatch is expected to be faster than single kernels for so many rows.
     bool preferred(uint32_t rows) const;
@@ -37,7 +34,7 @@ class SiteTiles {
     static constexpr uint32_t kMostRows = 256;
 
     const vk::Device& device_;
-    SiteCodesShape shape_;
+    SiteRow row_;
     uint32_t teams_ = 1;  // workgroups of a row
     const vk::Pipeline* pipeline_ = nullptr;
 };

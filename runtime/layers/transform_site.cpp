@@ -5,6 +5,13 @@
 #include "kernels/variant.h"
 
 namespace vulcat::layers {
+namespace {
+
+std::span<const float> matrixOf(const format::Transform& transform) {
+    return transform.mixCore > 1 ? std::span<const float>(transform.mixMatrix) : std::span<const float>();
+}
+
+}  // namespace
 
 TransformSite::TransformSite(const Engine& engine, WeightSink& sink, const format::TensorStore& store,
                              std::string_view site, const format::SiteRecipe& recipe, uint32_t width,
@@ -47,21 +54,21 @@ void TransformSite::planMix(const Engine& engine, WeightSink& sink, const format
     const auto core = static_cast<uint32_t>(transform.mixCore);
     const auto stride = static_cast<uint32_t>(transform.mixStride);
     const uint32_t order = 1u << transform.mixPower();
-    if (core > 1) mixMatrix_ = uploadFloats(sink, kernels::MixDense::layOut(core, transform.mixMatrix));
     if (format) {
-        const kernels::MixCodesShape shape{width_, core, stride, order, *format};
-        if (kernels::MixCodes::fits(engine.device, engine.allowed, shape)) {
+        const kernels::SiteCodesShape shape{width_, kernels::SiteSource::Rows, 0, 0, core, stride, order, *format};
+        if (kernels::SiteRow::fits(engine.device, engine.allowed, shape)) {
             mixCodes_.emplace(engine.device, engine.pipelines, shape);
+            mixMatrix_ = uploadFloats(sink, kernels::SiteCodes::layOut(shape, {}, matrixOf(transform)));
             return;
         }
     }
+    if (core > 1) mixMatrix_ = uploadFloats(sink, kernels::MixDense::layOut(core, transform.mixMatrix));
     if (core > 1) mixCore_.emplace(engine.device, engine.pipelines, engine.allowed, width_, core, stride);
     if (order > 1) mixHadamard_.emplace(engine.device, engine.pipelines, engine.allowed, width_, order, stride * core);
 }
 
 std::vector<float> TransformSite::fuse(const Engine& engine, const format::Transform& transform,
                                        const kernels::ActivationFormat& format, const SiteBefore& before) {
-    if (before.source == kernels::SiteSource::Rows && !transform.hasBlocks() && !transform.hasMix()) return {};
     kernels::SiteCodesShape shape;
     shape.width = width_;
     shape.source = before.source;
@@ -73,19 +80,20 @@ std::vector<float> TransformSite::fuse(const Engine& engine, const format::Trans
         shape.mixOrder = 1u << transform.mixPower();
     }
     shape.format = format;
-    if (kernels::SiteTiles::fits(engine.device, engine.allowed, shape)) {
+    const bool plain = before.source == kernels::SiteSource::Rows && !transform.hasBlocks() && !transform.hasMix();
+    if (kernels::SiteRow::fits(engine.device, engine.allowed, shape)) {
         tiles_.emplace(engine.device, engine.pipelines, shape);
+    } else if (plain) {
+        return {};
     } else if (kernels::SiteTeams::suits(engine.device, shape) &&
                kernels::SiteTeams::fits(engine.device, engine.allowed, shape)) {
         teams_.emplace(engine.device, engine.pipelines, shape);
-    } else if (kernels::SiteCodes::fits(engine.device, shape)) {
+    } else if (kernels::SiteCodes::fits(engine.device, engine.allowed, shape)) {
         fused_.emplace(engine.device, engine.pipelines, engine.allowed, shape);
         if (!fused_->preferred(1)) fused_.reset();
     }
     if (!tiles_ && !teams_ && !fused_) return {};
-    const std::span<const float> matrix =
-        shape.mixCore > 1 ? std::span<const float>(transform.mixMatrix) : std::span<const float>();
-    return kernels::SiteCodes::layOut(shape, before.gamma, matrix);
+    return kernels::SiteCodes::layOut(shape, before.gamma, matrixOf(transform));
 }
 
 SiteInput TransformSite::record(vk::Recorder& recorder, const vk::BufferView& x, uint32_t rows,
@@ -93,7 +101,7 @@ SiteInput TransformSite::record(vk::Recorder& recorder, const vk::BufferView& x,
     if (fusesAll(rows)) {
         const kernels::QuantisedRows& codes = *scratch.codes;
         if (tiles_) {
-            tiles_->record(recorder, {x, fusedFloats_, blockWords_, codes, rows, scratch.first, scratch.arrivals});
+            tiles_->record(recorder, {x, rowViews(scratch), codes, rows, scratch.arrivals});
         } else if (teams_) {
             teams_->record(recorder, {x, blockWords_, codes, rows, scratch.arrivals});
         } else {
@@ -110,7 +118,7 @@ SiteInput TransformSite::record(vk::Recorder& recorder, const vk::BufferView& x,
         current = first;
     }
     if (mixCodes_) {
-        mixCodes_->record(recorder, {current, mixMatrix_, *scratch.codes, rows});
+        mixCodes_->record(recorder, {current, {mixMatrix_, {}, second}, *scratch.codes, rows, scratch.arrivals});
         return {current, scratch.codes};
     }
     if (mixCore_) {

@@ -7,7 +7,6 @@
 #include "format/safetensors.h"
 #include "format/transform.h"
 #include "kernels/block_transform.h"
-#include "kernels/mix_codes.h"
 #include "kernels/mix_dense.h"
 #include "kernels/mix_hadamard.h"
 #include "kernels/quantise_rows.h"
@@ -59,6 +58,11 @@ class TransformSite {
     /// x is only read: [rows, width], or see fuses(). The result refers to x or to the scratch.
     SiteInput record(vk::Recorder& recorder, const vk::BufferView& x, uint32_t rows, const SiteScratch& scratch) const;
 
+    /// The row of the site as a linear before it can compute it (kernels::LinearSite), and what that reads; nothing where none
+    /// can.
+    const kernels::SiteCodesShape* row() const { return tiles_ ? &tiles_->shape() : nullptr; }
+    kernels::SiteRowViews rowViews(const SiteScratch& scratch) const { return {fusedFloats_, blockWords_, scratch.first}; }
+
     uint32_t width() const { return width_; }
     bool quantises() const { return quantise_.has_value(); }
 
@@ -80,7 +84,7 @@ class TransformSite {
     std::optional<kernels::BlockTransform> blocks_;
     bool blocksTakeSwiGlu_ = false;
     vk::BufferView blockWords_;  // behind the blocks what teams_ reads too
-    std::optional<kernels::MixCodes> mixCodes_;  // both mixes and the quantiser in one dispatch, where there is one
+    std::optional<kernels::SiteTiles> mixCodes_;  // both mixes and the quantiser in one dispatch, where there is one
     std::optional<kernels::MixDense> mixCore_;
     vk::BufferView mixMatrix_;
     std::optional<kernels::MixHadamard> mixHadamard_;

@@ -1,5 +1,5 @@
 // The push constants of the kernels that work row by row (embedding, rms_norm, rope_store, swiglu, mix_hadamard,
-// mix_dense, mix_codes, block_transform, site_codes, site_tiles, site_teams), for C++ and GLSL.
+// mix_dense, block_transform, site_codes, site_tiles, site_teams), for C++ and GLSL.
 //
 // groupsX, groupsY: workgroups of the whole dispatch, by which a kernel strides over its grid. Not gl_NumWorkGroups: a
 // dispatch that is run in parts (vkCmdDispatchBase) would see those of the part.
@@ -56,13 +56,6 @@ struct MixDensePush {
     uint groupsY;
 };
 
-struct MixCodesPush {
-    uint firstRow;                ///< at which this dispatch begins
-    float scale;                  ///< 1 / sqrt(order) of the Hadamard mix
-    uint inputsLow, inputsHigh;   ///< device addresses of x
-    uint matrixLow, matrixHigh;   ///< and of the dense mix's matrix
-};
-
 struct BlockTransformPush {
     uint rows;
     uint firstRow;  ///< at which this dispatch begins
@@ -74,20 +67,23 @@ struct BlockTransformPush {
 };
 
 struct SiteCodesPush {
-    uint firstRow;               ///< at which this dispatch begins
-    float epsilon;               ///< of the norm
-    float mixScale;              ///< 1 / sqrt(order) of the Hadamard mix
-    uint blocksLow, blocksHigh;  ///< ADDRESS only: device address of the blocks
+    uint firstRow;   ///< at which this dispatch begins
+    float epsilon;   ///< of the norm
+    float mixScale;  ///< 1 / sqrt(order) of the Hadamard mix
 };
 
-struct SiteTilesPush {
-    uint firstRow;                 ///< at which this dispatch begins
+struct SiteRowPush {
     float epsilon;                 ///< of the norm
     float mixScale;                ///< 1 / sqrt(order) of the Hadamard mix
     uint blocksLow, blocksHigh;    ///< device addresses
     uint inputsLow, inputsHigh;    ///< of x
     uint floatsLow, floatsHigh;
     uint scratchLow, scratchHigh;
+};
+
+struct SiteTilesPush {
+    SiteRowPush site;
+    uint firstRow;  ///< at which this dispatch begins
 };
 
 struct SiteTeamsPush {
