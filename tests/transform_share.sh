@@ -28,7 +28,7 @@ awk -v m="$m" -v n="$n" -v p="$pairs" 'BEGIN { printf "A step: %.2f ms with tran
     NF == 9 && $4 ~ /[0-9]/ && $2 !~ /^ *empty/ {
         all += $6
         work += $6 * $5 / $4
-        if ($2 ~ /site_|mix_|block_transform|quantise_rows/) { own += $6; ownWork += $6 * $5 / $4 }
+        if ($2 ~ /row_site|site_|mix_|block_transform|quantise_rows/) { own += $6; ownWork += $6 * $5 / $4 }
     }
     function report() {
         printf "%s transforms and codes %.1f of %.1f us a token, %.1f %%; by work %.1f of %.1f us, %.1f %%\n",

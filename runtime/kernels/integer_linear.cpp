@@ -3,8 +3,6 @@
 #include "kernels/integer_tiles.h"
 #include "kernels/launch.h"
 
-#include "shaders/interface/integer_linear.h"
-
 #include "base/checked.h"
 
 #include <algorithm>
@@ -17,6 +15,24 @@ namespace {
 constexpr uint32_t kMostInputs = 132000;  // above, a sum may leave 32 bits
 
 }  // namespace
+
+shaders::IntegerLinearPush linearPush(const vk::BufferView& x, const LinearWeights& weights, const WeightPanel& panel,
+                                      const vk::BufferView& y, uint32_t rows, bool accumulate) {
+    shaders::IntegerLinearPush push{};
+    push.rows = rows;
+    push.outputs = weights.outputs();
+    push.firstOutput = panel.rowBegin;
+    push.panelRows = panel.rowCount;
+    push.blocks = blocksOf(weights.shape());
+    push.groupBlocks = groupBlocksOf(weights.shape());
+    push.groups = weights.shape().groups();
+    push.accumulate = accumulate ? 1 : 0;
+    push.alignedRows = y.offset % 16 == 0 && weights.outputs() % 4 == 0 && panel.rowBegin % 4 == 0 ? 1 : 0;
+    setAddress(x, push.activationsLow, push.activationsHigh);
+    setAddress(panel.codes, push.codesLow, push.codesHigh);
+    setAddress(panel.parameters, push.parametersLow, push.parametersHigh);
+    return push;
+}
 
 IntegerLinear::IntegerLinear(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
                              const LinearSize& size, uint32_t maxRows, std::span<const LinearTile> tuned,
@@ -100,20 +116,8 @@ void IntegerLinear::record(vk::Recorder& recorder, const Args& args) const {
         const vk::Binding codes = tile.texel ? vk::read(*panel.codesTexel) : vk::read(panel.codes);
         const vk::Binding parameters = tile.texel ? vk::read(*panel.parametersTexel) : vk::read(panel.parameters);
         for (uint64_t first = 0; first < args.rows; first += rowsOfDispatch) {
-            shaders::IntegerLinearPush push{};
-            push.rows = args.rows;
+            shaders::IntegerLinearPush push = linearPush(args.x.storage(), weights, panel, y, args.rows, args.accumulate);
             push.firstRow = static_cast<uint32_t>(first);
-            push.outputs = weights.outputs();
-            push.firstOutput = panel.rowBegin;
-            push.panelRows = panel.rowCount;
-            push.blocks = blocksOf(shape_);
-            push.groupBlocks = groupBlocksOf(shape_);
-            push.groups = shape_.groups();
-            push.accumulate = args.accumulate ? 1 : 0;
-            push.alignedRows = y.offset % 16 == 0 && weights.outputs() % 4 == 0 && panel.rowBegin % 4 == 0 ? 1 : 0;
-            setAddress(args.x.storage(), push.activationsLow, push.activationsHigh);
-            setAddress(panel.codes, push.codesLow, push.codesHigh);
-            setAddress(panel.parameters, push.parametersLow, push.parametersHigh);
             const uint64_t rows = std::min(rowsOfDispatch, args.rows - first);
             recorder.dispatch(*tile.pipeline, {x, codes, parameters, out}, push,
                               {static_cast<uint32_t>(divideUp(panel.rowCount, tile.columns)),

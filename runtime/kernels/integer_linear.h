@@ -18,6 +18,8 @@
 #include "kernels/quantise_rows.h"
 #include "kernels/tuning.h"
 
+#include "shaders/interface/integer_linear.h"
+
 #include <cstdint>
 #include <span>
 #include <string>
@@ -27,6 +29,10 @@
 namespace vulcat::kernels {
 
 struct IntegerTile;
+
+/// The push constants of integer_linear*.comp for a panel and all rows from the first on; x: quantised rows.
+shaders::IntegerLinearPush linearPush(const vk::BufferView& x, const LinearWeights& weights, const WeightPanel& panel,
+                                      const vk::BufferView& y, uint32_t rows, bool accumulate);
 
 class IntegerLinear {
   public:

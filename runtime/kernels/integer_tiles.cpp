@@ -40,7 +40,6 @@ constexpr const char* kMatrixModule = "integer_linear_coopmat";
 constexpr vk::CapabilitySet kMatrixNeeds = {vk::Capability::Subgroup, vk::Capability::I8, vk::Capability::Coopmat};
 
 constexpr uint32_t kBlockInputs = 32;
-constexpr uint32_t kTilesOfGroup = 4;  // weight tiles of a workgroup, see shaders/int.cmake
 constexpr uint32_t kNvidia = 0x10DE;   // has registers for AHEAD, see setDot and addMatrices; measured nowhere else yet
 constexpr uint32_t kAhead = 1;         // LinearTile::form of tiles with AHEAD
 
@@ -121,7 +120,7 @@ class Tiles {
         item.texel = variant.required.contains(vk::Capability::Texel);
         item.module = variant.module;
         if (variant.required.contains(vk::Capability::Address)) {
-            setAddress(item);
+            item.spec.constants = addressConstants(shape_, lanes_, height.rows);
         } else if (variant.required.contains(vk::Capability::Dot)) {
             setDot(item, variant.required.contains(vk::Capability::Scalars));
         } else {
@@ -138,12 +137,6 @@ class Tiles {
         item.spec.bindings = {source, source, source, vk::BindingKind::Storage};
         item.spec.requiredSubgroupSize = subgroupSize;
         tiles_.push_back(std::move(item));
-    }
-
-    void setAddress(IntegerTile& item) const {
-        // Blocks of a round: what a loop costs is shared by more of them where they are short.
-        const uint32_t rows = item.tile.rows, group = groupBlocksOf(shape_), round = std::min(std::max(4 / rows, 1u), group);
-        item.spec.constants = {lanes_, rows, round, round == group && blocksOf(shape_) % group == 0};
     }
 
     void setLanes(IntegerTile& item, const Variant& variant) const {
@@ -297,6 +290,12 @@ uint32_t blocksOf(const LinearShape& shape) {
 
 uint32_t groupBlocksOf(const LinearShape& shape) {
     return shape.groupSize == 0 ? blocksOf(shape) : std::min(shape.groupSize / kBlockInputs, blocksOf(shape));
+}
+
+std::vector<uint32_t> addressConstants(const LinearShape& shape, uint32_t lanes, uint32_t rows) {
+    // Blocks of a round: what a loop costs is shared by more of them where they are short.
+    const uint32_t group = groupBlocksOf(shape), round = std::min(std::max(4 / rows, 1u), group);
+    return {lanes, rows, round, round == group && blocksOf(shape) % group == 0};
 }
 
 std::vector<IntegerTile> integerTiles(const vk::Device& device, const vk::CapabilitySet& allowed, const LinearSize& size,

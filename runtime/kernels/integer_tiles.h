@@ -27,6 +27,12 @@ struct IntegerTile {
 std::vector<IntegerTile> integerTiles(const vk::Device& device, const vk::CapabilitySet& allowed, const LinearSize& size,
                                       uint32_t maxRows, uint32_t splits);
 
+/// Weight tiles of a workgroup of all modules but the dot product's and matrices, see shaders/int.cmake.
+inline constexpr uint32_t kTilesOfGroup = 4;
+
+/// Constants of integer_linear_address.comp for tiles of `rows` rows.
+std::vector<uint32_t> addressConstants(const LinearShape& shape, uint32_t lanes, uint32_t rows);
+
 /// Blocks of 32 inputs in a row, and in a group of scales.
 uint32_t blocksOf(const LinearShape& shape);
 uint32_t groupBlocksOf(const LinearShape& shape);

@@ -22,6 +22,8 @@ namespace vulcat::kernels {
 struct ActivationFormat {
     uint32_t bits = 8;      ///< 4 or 8
     bool symmetric = true;  ///< 8 bits are always symmetric
+
+    bool operator==(const ActivationFormat&) const = default;
 };
 
 /// The number that the shaders know a format by. Throws Error(Unsupported) for a format that is none of a8, a4

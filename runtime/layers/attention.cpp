@@ -18,6 +18,13 @@ Attention::Attention(const Engine& engine, WeightSink& sink, const format::Tenso
       attention_(engine.device, engine.pipelines, engine.allowed, shape_),
       output_(engine, sink, store, config, layer, SiteKind::O) {}
 
+void Attention::addSteps(kernels::RowSteps& steps, const Activations& activations, const LayerCache& cache,
+                         const vk::BufferView& ropeTable) const {
+    qkv_.addSteps(steps, activations.hidden, activations.qkv, false, activations.scratch(SiteKind::Qkv));
+    steps.addAttention(cache.keys, cache.values, ropeTable);
+    output_.addSteps(steps, activations.mixed, activations.hidden, true, activations.scratch(SiteKind::O));
+}
+
 void Attention::record(vk::Recorder& recorder, const Activations& activations, const LayerCache& cache,
                        const vk::BufferView& ropeTable, Span span) const {
     const uint32_t rows = span.rows;

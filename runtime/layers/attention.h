@@ -30,6 +30,10 @@ class Attention {
     void record(vk::Recorder& recorder, const Activations& activations, const LayerCache& cache,
                 const vk::BufferView& ropeTable, Span span) const;
 
+    /// As record() for one row and its norm, see Site::addSteps().
+    void addSteps(kernels::RowSteps& steps, const Activations& activations, const LayerCache& cache,
+                  const vk::BufferView& ropeTable) const;
+
     std::array<const Site*, 2> sites() const { return {&qkv_, &output_}; }
 
   private:

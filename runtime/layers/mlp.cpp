@@ -12,6 +12,11 @@ Mlp::Mlp(const Engine& engine, WeightSink& sink, const format::TensorStore& stor
       swiGlu_(engine.device, engine.pipelines, engine.allowed, width_),
       down_(engine, sink, store, config, layer, SiteKind::Down, siteBefore(store, config, layer, SiteKind::Down)) {}
 
+void Mlp::addSteps(kernels::RowSteps& steps, const Activations& activations) const {
+    gateUp_.addSteps(steps, activations.hidden, activations.gateUp, false, activations.scratch(SiteKind::GateUp));
+    down_.addSteps(steps, activations.gateUp, activations.hidden, true, activations.scratch(SiteKind::Down));
+}
+
 void Mlp::record(vk::Recorder& recorder, const Activations& activations, Span span) const {
     const uint32_t rows = span.rows;
     const vk::BufferView hidden = rowsOf(activations.hidden, rows, hiddenSize_);

@@ -21,6 +21,9 @@ class Mlp {
     /// Reads activations.normed (or see norms()), adds to activations.hidden.
     void record(vk::Recorder& recorder, const Activations& activations, Span span) const;
 
+    /// As record() for one row and its norm, see Site::addSteps().
+    void addSteps(kernels::RowSteps& steps, const Activations& activations) const;
+
     std::array<const Site*, 2> sites() const { return {&gateUp_, &down_}; }
 
   private:

@@ -45,6 +45,17 @@ Site::Site(const Engine& engine, WeightSink& sink, const format::Transform& tran
            const LinearSource& source)
     : input_(engine, sink, transform, recipe), linear_(engine, sink, source, input_.quantises()) {}
 
+bool Site::fits(const kernels::RowProgramShape& program) const {
+    return row() != nullptr && program.takesSite(*row()) && linear_.weights().order() == kernels::WeightOrder::Words &&
+           program.takes(linearShape());
+}
+
+void Site::addSteps(kernels::RowSteps& steps, const vk::BufferView& x, const vk::BufferView& y, bool accumulate,
+                    const SiteScratch& scratch) const {
+    steps.addSite(*row(), x, input_.rowViews(scratch));
+    steps.addLinear(linear_.weights(), y, accumulate);
+}
+
 void Site::record(vk::Recorder& recorder, const vk::BufferView& x, const vk::BufferView& y, uint32_t rows,
                   bool accumulate, const SiteScratch& scratch) const {
     linear_.record(recorder, input_.record(recorder, x, rows, scratch), y, rows, accumulate);

@@ -4,6 +4,8 @@
 #include "layers/linear.h"
 #include "layers/transform_site.h"
 
+#include "kernels/row_program.h"
+
 #include "format/model_config.h"
 #include "format/names.h"
 
@@ -25,6 +27,15 @@ class Site {
 
     /// Whether record() with so many rows wants what stands before the site's norm or SwiGLU (TransformSite::fuses).
     bool fuses(uint32_t rows) const { return input_.fuses(rows); }
+
+    /// The site's row as a program can compute it (kernels::RowProgramShape); null where none can.
+    const kernels::SiteCodesShape* row() const { return input_.row(); }
+    const kernels::LinearShape& linearShape() const { return linear_.weights().shape(); }
+    /// Whether a program of this shape can run the site.
+    bool fits(const kernels::RowProgramShape& program) const;
+    /// The same as record() for one row, as steps of a program. x: as for fuses(), with what stands before the site.
+    void addSteps(kernels::RowSteps& steps, const vk::BufferView& x, const vk::BufferView& y, bool accumulate,
+                  const SiteScratch& scratch) const;
 
     /// y [rows, outputs] (+)= W T x + b; x as in fuses().
     void record(vk::Recorder& recorder, const vk::BufferView& x, const vk::BufferView& y, uint32_t rows,

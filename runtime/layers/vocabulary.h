@@ -42,6 +42,8 @@ class Logits {
                 const vk::BufferView& normed, const vk::BufferView& logits, uint32_t rows,
                 const SiteScratch& scratch) const;
 
+    const Site* site() const { return site_ ? &*site_ : nullptr; }  ///< of a quantised head
+
     /// Of the head's linear.
     const kernels::LinearSize& size() const { return size_; }
 

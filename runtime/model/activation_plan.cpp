@@ -115,7 +115,7 @@ vk::BufferView ActivationPlan::rowsOfWidth(uint32_t rows, uint64_t width) {
 void ActivationPlan::planCodes(const layers::Engine& engine, const format::ModelConfig& config, uint32_t rows) {
     // Sites run one after the other, so they share the memory; each has its own row length.
     const auto widest = static_cast<uint32_t>(widestSite(config));
-    vk::BufferView storage;
+    vk::BufferView& storage = codesMemory_;
     for (format::SiteKind kind : quantisingSites(config)) {
         if (storage.size == 0) storage = device_.allocate(kernels::QuantisedRows::sizeBytes(rows, widest));
         const auto width = static_cast<uint32_t>(format::siteWidth(config, kind));

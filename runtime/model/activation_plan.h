@@ -30,6 +30,7 @@ class ActivationPlan {
     static uint64_t hostBytes(const format::ModelConfig& config, uint32_t rows, uint32_t logitRows);
 
     const layers::Activations& activations() const { return activations_; }
+    const vk::BufferView& codesMemory() const { return codesMemory_; }  ///< of the codes of all sites; may be empty
     const vk::BufferView& ids() const { return ids_; }                ///< [rows] uint32, mapped
     const vk::BufferView& headInput() const { return headInput_; }    ///< [logitRows, d]
     const vk::BufferView& headNormed() const { return headNormed_; }  ///< [logitRows, d]
@@ -47,6 +48,7 @@ class ActivationPlan {
     vk::Arena readback_;
     layers::Activations activations_;
     std::array<std::optional<kernels::QuantisedRows>, format::kSiteKinds> codes_;
+    vk::BufferView codesMemory_;
     vk::BufferView ids_, headInput_, headNormed_, logits_, logitsHost_;
 };
 

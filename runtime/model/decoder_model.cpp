@@ -70,6 +70,7 @@ DecoderModel::DecoderModel(const layers::Engine& engine, Loading&& loading)
           layers::WeightSink sink{arena_, *uploader_};
           return layers::Logits(engine_, sink, loading.store, config_, embedding_);
       }()) {
+    planRowProgram();
     uploader_->finish();
     uploader_.reset();
     loading.store.checkUnchanged();
@@ -88,6 +89,16 @@ std::vector<layers::DecoderLayer> DecoderModel::loadLayers(Loading& loading) {
     }
     loading.next("head", finished);
     return result;
+}
+
+void DecoderModel::planRowProgram() {
+    if (layers_.empty()) return;
+    const std::optional<kernels::RowProgramShape> shape = layers_.front().programShape(config_);
+    if (!shape || !kernels::RowProgram::fits(engine_.device, engine_.allowed, *shape)) return;
+    for (const layers::DecoderLayer& layer : layers_) {
+        if (!layer.fits(*shape)) return;
+    }
+    rowProgram_.emplace(engine_.device, engine_.pipelines, *shape);
 }
 
 std::vector<kernels::LinearSize> DecoderModel::linears() const {

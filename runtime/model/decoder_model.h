@@ -16,6 +16,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -51,10 +52,14 @@ class DecoderModel {
     std::span<const layers::DecoderLayer> layers() const { return layers_; }
     const layers::Logits& logits() const { return logits_; }
 
+    /// All layers for one row in one dispatch, where the device has such a kernel and the layers are alike; else null.
+    const kernels::RowProgram* rowProgram() const { return rowProgram_ ? &*rowProgram_ : nullptr; }
+
   private:
     struct Loading;
     DecoderModel(const layers::Engine& engine, Loading&& loading);
     std::vector<layers::DecoderLayer> loadLayers(Loading& loading);
+    void planRowProgram();
 
     layers::Engine engine_;
     format::ModelConfig config_;
@@ -63,6 +68,7 @@ class DecoderModel {
     layers::Embedding embedding_;
     std::vector<layers::DecoderLayer> layers_;
     layers::Logits logits_;
+    std::optional<kernels::RowProgram> rowProgram_;
 };
 
 }  // namespace vulcat::model

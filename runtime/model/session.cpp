@@ -78,6 +78,7 @@ Session::Session(const DecoderModel& model, const SessionShape& shape, const Ses
       largestHost_(model.engine().device, vk::MemoryIntent::Readback, kTopBytes),
       recorders_{vk::Recorder(model.engine().device), vk::Recorder(model.engine().device)} {
     vk::Device& device = model.engine().device;
+    if (model.rowProgram() != nullptr) tokenProgram_.emplace(model, plan_, cache_, ropeTable_);
     if (options.findsLargest.value_or(kernels::TopLogits::preferred(device))) {
         largest_.emplace(device, model.engine().pipelines, static_cast<uint32_t>(model.config().vocabSize));
         largestScratch_ = tableArena_.allocate(largest_->scratchBytes());
@@ -191,6 +192,13 @@ void Session::recordPass(uint32_t rows, uint32_t position, bool whole) {
     model_.embedding().record(
         recorder(), plan_.ids().part(0, uint64_t{rows} * sizeof(int32_t)),
         layers::rowsOf(activations.hidden, rows, static_cast<uint32_t>(model_.config().hiddenSize)), rows);
+    const bool program = rows == 1 && tokenProgram_;
+    logitsRecorded_ = program && tokenProgram_->makesLogits();
+    if (program) {
+        // Where it is cut, and where times or notes of each kernel are wanted.
+        const bool singly = recorder().captures() || profiler_ != nullptr || noting_;
+        return tokenProgram_->record(recorder(), position, singly);
+    }
     for (size_t i = 0; i < model_.layers().size(); ++i) {
         model_.layers()[i].record(recorder(), activations, cache_.layer(i), ropeTable_, {rows, position});
         if (rows >= kRowsOfOneSubmission && !whole) {
@@ -246,6 +254,7 @@ void Session::runToken(int32_t token, uint32_t wanted) {
 }
 
 void Session::recordHead(uint32_t firstRow, uint32_t rows) {
+    if (logitsRecorded_) return;
     const auto width = static_cast<uint32_t>(model_.config().hiddenSize);
     const vk::BufferView input = layers::rowsOf(plan_.headInput(), rows, width);
     // Copied, since a row in the middle of `hidden` need not keep the alignment of storage bindings.

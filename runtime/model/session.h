@@ -4,6 +4,7 @@
 #include "model/activation_plan.h"
 #include "model/decoder_model.h"
 #include "model/sampling.h"
+#include "model/token_program.h"
 
 #include "kernels/top_logits.h"
 #include "vk/profiler.h"
@@ -104,6 +105,8 @@ class Session {
 
     /// What the host spent recording so far.
     std::chrono::nanoseconds recordingTime() const;
+    /// Kernels of a token that run as one dispatch, but for passes that are profiled, noted or stepped; 0: none do.
+    size_t programSteps() const { return tokenProgram_ ? tokenProgram_->stepCount() : 0; }
     /// Whether the pass of one more token is recorded already, as the last such pass was read.
     bool isPrepared() const { return prepared_ && prepared_->position == position_; }
 
@@ -139,6 +142,8 @@ class Session {
     KeyValueCache cache_;
     vk::Arena tableArena_;
     vk::BufferView ropeTable_;
+    std::optional<TokenProgram> tokenProgram_;
+    bool logitsRecorded_ = false;  // by the pass recorded last
     std::optional<kernels::TopLogits> largest_;
     vk::Arena largestHost_;
     vk::BufferView largestScratch_, top_, topHost_;

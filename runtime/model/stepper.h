@@ -4,7 +4,7 @@
 // A forward pass is captured as a list of commands. A slice is as many of them as fit the budget by what they cost
 // before, with a margin that follows how often slices take longer than planned; a dispatch that is longer than the
 // budget itself is cut into boxes of workgroups.
-// Results are those of Session::forward to the bit: the same dispatches in the same order.
+// Results are those of Session::forward to the bit: the same kernels in the same order.
 
 #include "model/session.h"
 #include "model/step_costs.h"

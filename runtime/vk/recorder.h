@@ -70,6 +70,7 @@ class Recorder {
     /// From here on dispatch(), copy() and fill() go into the list instead, without begin() and unchecked until they
     /// are replayed; null ends it.
     void captureInto(CommandList* list) { captured_ = list; }
+    bool captures() const { return captured_ != nullptr; }
     /// Records a captured command.
     void replay(const CommandList::Command& command);
     /// The box of workgroups [base, base + groups) of a captured dispatch. Throws Error(InvalidArgument) for a pipeline

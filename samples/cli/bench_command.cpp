@@ -142,6 +142,12 @@ int benchModel(const BenchArguments& a) {
                      "the token before.\n",
                      1e6 * recording / generate, 100 * recording / wall);
     }
+    if ((a.profile || a.explain) && generate > 0 && session.programSteps() != 0) {
+        std::fprintf(a.format == "md" ? stdout : stderr,
+                     "\nOn this device %zu of a token's kernels, named row_..., run as the steps of one dispatch; only for profiles, these "
+                     "lists and passes within a budget is each a dispatch of its own.\n",
+                     session.programSteps());
+    }
     if (a.explain) {
         session.reset();
         printDispatches(session, tokens.front(), a.format);

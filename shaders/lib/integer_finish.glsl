@@ -2,10 +2,14 @@
 // Float arithmetic of each output is written out by the preprocessor, not by an unrolled loop: the optimiser's copies of a
 // loop's body lose their NoContraction, and a fused multiply-add rounds once where the contract rounds twice.
 // Needs: MOST_ROWS and TILE_N, numbers; HAS_ROW(m), whether the tile has row m; LANES, lane, push; sums and results
-//        [MOST_ROWS * TILE_N]; rowHeader(m): {scale, zero, -, -}; activationSum(m); parameterPair(index); y[];
-//        WEIGHT_OFFSET, ACTIVATION_OFFSET, SUM_SHIFT.
+//        [MOST_ROWS * TILE_N]; rowHeader(m): {scale, zero, -, -}; activationSum(m); parameterPair(index);
+//        WEIGHT_OFFSET, ACTIVATION_OFFSET, SUM_SHIFT; y[], or macros TILE_GROUP, which TILE_N weight tiles, and Y_AT(index).
 // Gives: finishGroup(group, zeros): adds a group's sums to results; storeTile(firstRow): results to y.
 
+#ifndef TILE_GROUP
+#define TILE_GROUP gl_WorkGroupID.x
+#define Y_AT(index) y[index]
+#endif
 #if TILE_N == 2
 #define EACH_N(DO, m) DO(m, 0) DO(m, 1)
 #elif TILE_N == 4
@@ -29,7 +33,7 @@
 void loadParameters(uint group, out uvec2 parameters[TILE_N]) {
     const uint pairs = (push.panelRows + 2 * LANES - 1) / (2 * LANES);
     [[unroll]] for (uint n = 0; n < TILE_N; n += 2) {
-        const uint pair = min((gl_WorkGroupID.x * TILE_N + n) / 2, pairs - 1);
+        const uint pair = min((TILE_GROUP * TILE_N + n) / 2, pairs - 1);
         const uvec4 both = parameterPair((pair * (push.groups + 1) + group) * LANES + lane);
         parameters[n] = both.xy;
         parameters[n + 1] = both.zw;
@@ -58,14 +62,14 @@ void storeTile(uint firstRow) {
 #define STORE(m, n)                                                                             \
     if (HAS_ROW(m)) {                                                                           \
         const uint row = firstRow + m;                                                          \
-        const uint column = (gl_WorkGroupID.x * TILE_N + n) * LANES + lane;                     \
+        const uint column = (TILE_GROUP * TILE_N + n) * LANES + lane;                           \
         const float scale = uintBitsToFloat(rowHeader(m).x);                                    \
         precise float value = results[(m) * TILE_N + n] * scale;                                \
         value = value + uintBitsToFloat(bias[n].x);                                             \
         if (row < push.rows && column < push.panelRows) {                                       \
             const uint index = row * push.outputs + push.firstOutput + column;                  \
-            if (push.accumulate != 0) value = value + y[index];                                 \
-            y[index] = value;                                                                   \
+            if (push.accumulate != 0) value = value + Y_AT(index);                              \
+            Y_AT(index) = value;                                                                \
         }                                                                                       \
     }
     EACH_TILE(STORE)
