@@ -12,7 +12,7 @@ if(TARGET vulcat_calibrate)
   endif()
   vulcat_test(NAME calibrate_test
     SOURCES calibrate_decoder_test.cpp calibrate_theory_test.cpp calibrate_html_test.cpp calibrate_proof_test.cpp
-            calibrate_statistics_test.cpp calibrate_bake_test.cpp calibrate_rounding_test.cpp
+            calibrate_statistics_test.cpp calibrate_bake_test.cpp calibrate_estimate_test.cpp calibrate_rounding_test.cpp
             residual_order_test.cpp
     LIBS vulcat_calibrate DENSE)
   vulcat_test(NAME calibrate_stories_test SOURCES calibrate_stories_test.cpp LIBS vulcat_calibrate DENSE)

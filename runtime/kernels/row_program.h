@@ -1,7 +1,7 @@
 #pragma once
 // One row through a decoder's layers as a table of steps that a few workgroups walk together in one dispatch, instead of a
-// dispatch a kernel (shaders/row_program.comp). For drivers on a CPU with ADDRESS, newer llvmpipe: it wakes its threads for each
-// dispatch, which takes a token longer than its arithmetic.
+// dispatch a kernel (shaders/row_program.comp). For drivers on a CPU with ADDRESS, newer llvmpipe, which wakes its threads for each
+// dispatch.
 //
 // Linears and codes are those of IntegerLinear and SiteTiles, bit for bit; attention is the formula of RopeStore and Attention
 // with its sums in another order.

@@ -58,8 +58,7 @@ class TransformSite {
     /// x is only read: [rows, width], or see fuses(). The result refers to x or to the scratch.
     SiteInput record(vk::Recorder& recorder, const vk::BufferView& x, uint32_t rows, const SiteScratch& scratch) const;
 
-    /// The row of the site as a linear before it can compute it (kernels::LinearSite), and what that reads; nothing where none
-    /// can.
+    /// The row of the site as a program can compute it (kernels::RowSteps), and what that reads; null where none can.
     const kernels::SiteCodesShape* row() const { return tiles_ ? &tiles_->shape() : nullptr; }
     kernels::SiteRowViews rowViews(const SiteScratch& scratch) const { return {fusedFloats_, blockWords_, scratch.first}; }
 

@@ -115,16 +115,15 @@ vk::BufferView ActivationPlan::rowsOfWidth(uint32_t rows, uint64_t width) {
 void ActivationPlan::planCodes(const layers::Engine& engine, const format::ModelConfig& config, uint32_t rows) {
     // Sites run one after the other, so they share the memory; each has its own row length.
     const auto widest = static_cast<uint32_t>(widestSite(config));
-    vk::BufferView& storage = codesMemory_;
     for (format::SiteKind kind : quantisingSites(config)) {
-        if (storage.size == 0) storage = device_.allocate(kernels::QuantisedRows::sizeBytes(rows, widest));
+        if (codesMemory_.size == 0) codesMemory_ = device_.allocate(kernels::QuantisedRows::sizeBytes(rows, widest));
         const auto width = static_cast<uint32_t>(format::siteWidth(config, kind));
         auto& codes = codes_[static_cast<size_t>(kind)];
-        codes.emplace(engine.device, engine.allowed, storage.part(0, kernels::QuantisedRows::sizeBytes(rows, width)),
+        codes.emplace(engine.device, engine.allowed, codesMemory_.part(0, kernels::QuantisedRows::sizeBytes(rows, width)),
                       rows, width);
         activations_.codes[static_cast<size_t>(kind)] = &*codes;
     }
-    if (storage.size == 0) return;
+    if (codesMemory_.size == 0) return;
     activations_.arrivals = layers::allocateZeros(engine, device_, kernels::SiteTeams::arrivalBytes(widest, rows));
 }
 
