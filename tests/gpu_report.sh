@@ -87,10 +87,12 @@ for n, k in ((4096, 4096), (14336, 4096), (4096, 14336)):
                 torch._int_mm(a, b)
             torch.cuda.synchronize()
             times.append((time.perf_counter() - begin) / 20)
-        best = 2e-12 * m * n * k / statistics.median(times)
+        seconds = statistics.median(times)
+        best = 2e-12 * m * n * k / seconds
         shape = f"M {m}, {n}x{k}"
         parts = [f"{name} {ours[name, shape]:.0f} ({100 * ours[name, shape] / best:.0f} %)" for name in ("w4a8", "w4a4") if (name, shape) in ours]
-        print(f"{shape}: PyTorch {best:.0f}, " + ", ".join(parts), flush=True)
+        # The milliseconds stand beside those of the tiles that tuning measures below.
+        print(f"{shape}: PyTorch {best:.0f} ({1000 * seconds:.3f} ms), " + ", ".join(parts), flush=True)
 PYTHON
 else
   skip "PyTorch with CUDA is not installed here"

@@ -38,6 +38,15 @@ TEST_CASE("the tuner keeps what is fastest for some number of rows") {
     CHECK(names(kernels::worthKeeping(measured, 4)) == Names{"a1", "a4"});
     CHECK(names(kernels::worthKeeping(measured, 512)) == Names{"a1", "a4", "b8"});
     CHECK(kernels::worthKeeping({{"a", 8, 5}, {"b", 1, 9}}, 512).size() == 1);
+    // A tall tile of which a device runs many passes at once, or whose first takes long, is fast on many rows only.
+    const LinearTile alone{"a", 1, 8}, sideBySide{"b", 16, 1, 0, 0, 0, 32}, slowStart{"b", 16, 1, 0, 0, 0, 1, 31};
+    for (const LinearTile& tall : {sideBySide, slowStart}) {
+        CHECK(names(kernels::worthKeeping({alone, tall}, 1)) == Names{"a1"});
+        CHECK(names(kernels::worthKeeping({alone, tall}, 4)) == Names{"a1"});
+        CHECK(names(kernels::worthKeeping({alone, tall}, 5)) == Names{"a1", "b16"});
+    }
+    CHECK(sideBySide.costOf(512) == 32);
+    CHECK(slowStart.costOf(512) == 63);
 }
 
 TEST_CASE("a tuning comes back from its blob") {
@@ -50,7 +59,8 @@ TEST_CASE("a tuning comes back from its blob") {
     const LinearSize floats{kSize.shape, kSize.outputs, kernels::LinearInput::Floats};
     const LinearSize head{{kernels::WeightFormat::BF16, 64, 0}, 64, kernels::LinearInput::Floats};
     tuning.set(floats, {{"fifth", 1, 2, 4, 16}});
-    tuning.set(head, {{"sixth", 8, 2, 2, 0, 3}});
+    const LinearTile sixth{"sixth", 8, 2, 2, 0, 3, 1, 7.5};
+    tuning.set(head, {sixth});
     const std::vector<std::byte> blob = tuning.blob(info, 3);
     const Tuning again(info, 3, blob);
     REQUIRE(again.tilesOf(kSize).size() == 2);
@@ -61,7 +71,7 @@ TEST_CASE("a tuning comes back from its blob") {
     REQUIRE(again.tilesOf(floats).size() == 1);
     CHECK(again.tilesOf(floats)[0] == LinearTile{"fifth", 1, 2, 4, 16});
     REQUIRE(again.tilesOf(head).size() == 1);
-    CHECK(again.tilesOf(head)[0] == LinearTile{"sixth", 8, 2, 2, 0, 3});
+    CHECK(again.tilesOf(head)[0] == sixth);
     CHECK(again.blob(info, 3) == blob);
     CHECK_FALSE(Tuning(info, 4, blob).tookBlob());
     info.driverVersion = 1;
@@ -94,6 +104,7 @@ TEST_CASE("a tuning blob that is cut, changed or forged does no harm") {
             CHECK(taken.tookBlob());
             for (const LinearTile& tile : taken.tilesOf(kSize)) {
                 CHECK((tile.rows > 0 && tile.cost > 0 && tile.cost < 1e15 && tile.module.size() < 48));
+                CHECK((tile.start >= 0 && tile.start < 1e15));
             }
         }
     }

@@ -109,7 +109,7 @@ FloatLinear::FloatLinear(vk::Device& device, vk::PipelineLibrary& library, const
     const uint32_t height = isTall(device, variant) ? 8u : 4u;
     addTile(library, usable, {variant.module, height, shares ? kCostOfManyOnGpu : kCostOfMany, kTilesOfFloatGroup});
     const double workgroups = static_cast<double>(divideUp(size.outputs, uint64_t{kTilesOfFloatGroup} * weightLanes(device)));
-    if (shares) tiles_.back().atOnce = std::max(kWorkgroupsOfMany / workgroups, 1.0);
+    if (shares) tiles_.back().shape.atOnce = std::max(kWorkgroupsOfMany / workgroups, 1.0);
 }
 
 std::vector<LinearTile> FloatLinear::tiles(const vk::Device& device, const vk::CapabilitySet& allowed,
@@ -197,11 +197,8 @@ void FloatLinear::addGemv(vk::PipelineLibrary& library, const vk::CapabilitySet&
 }
 
 const FloatLinear::Tile& FloatLinear::tileFor(uint32_t rows) const {
-    const auto cost = [rows](const Tile& tile) {
-        return std::max(static_cast<double>(divideUp(rows, tile.shape.rows)), tile.atOnce) * tile.shape.cost;
-    };
     return *std::min_element(tiles_.begin(), tiles_.end(),
-                             [&](const Tile& a, const Tile& b) { return cost(a) < cost(b); });
+                             [rows](const Tile& a, const Tile& b) { return a.shape.costOf(rows) < b.shape.costOf(rows); });
 }
 
 void FloatLinear::record(vk::Recorder& recorder, const Args& args) const {

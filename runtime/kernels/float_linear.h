@@ -59,7 +59,6 @@ class FloatLinear {
         LinearTile shape;
         const vk::Pipeline* pipeline = nullptr;
         bool texel = false;  ///< reads through texel buffers
-        double atOnce = 1;   ///< passes that take no longer than one
     };
     void addTile(vk::PipelineLibrary& library, const vk::CapabilitySet& usable, const LinearTile& shape);
     void addGemv(vk::PipelineLibrary& library, const vk::CapabilitySet& usable, const LinearTile& shape);

@@ -47,7 +47,7 @@ IntegerLinear::IntegerLinear(vk::Device& device, vk::PipelineLibrary& library, c
             const LinearTile& tile = item.tile;
             if (tile.module == wanted.module && tile.rows == wanted.rows && tile.tiles == wanted.tiles &&
                 tile.form == wanted.form)
-                addTile(library, item, wanted.cost, 1);
+                addTile(library, item, wanted);
         }
     }
     if (!tiles_.empty()) return;
@@ -55,7 +55,7 @@ IntegerLinear::IntegerLinear(vk::Device& device, vk::PipelineLibrary& library, c
     uint32_t covered = 0;
     for (const IntegerTile& item : integerTiles(device, allowed, size, maxRows, splits)) {
         if (!item.usual) continue;
-        if (maxRows > covered) addTile(library, item, item.tile.cost, item.atOnce);
+        if (maxRows > covered) addTile(library, item, item.tile);
         covered = item.tile.rows;
     }
 }
@@ -74,19 +74,18 @@ std::vector<LinearTile> IntegerLinear::tiles(const vk::Device& device, const vk:
     return all;
 }
 
-void IntegerLinear::addTile(vk::PipelineLibrary& library, const IntegerTile& item, double cost, double atOnce) {
+void IntegerLinear::addTile(vk::PipelineLibrary& library, const IntegerTile& item, const LinearTile& tile) {
     vk::PipelineSpec spec = item.spec;
     spec.module = item.module;
-    tiles_.push_back({&library.get(spec), item.tile, atOnce, item.columns, item.texel});
-    tiles_.back().tile.cost = cost;
+    tiles_.push_back({&library.get(spec), item.tile, item.columns, item.texel});
+    tiles_.back().tile.cost = tile.cost;
+    tiles_.back().tile.atOnce = tile.atOnce;
+    tiles_.back().tile.start = tile.start;
 }
 
 const IntegerLinear::Tile& IntegerLinear::tileFor(uint32_t rows) const {
-    const auto cost = [rows](const Tile& tile) {
-        return std::max(static_cast<double>(divideUp(rows, tile.tile.rows)), tile.atOnce) * tile.tile.cost;
-    };
     return *std::min_element(tiles_.begin(), tiles_.end(),
-                             [&](const Tile& a, const Tile& b) { return cost(a) < cost(b); });
+                             [rows](const Tile& a, const Tile& b) { return a.tile.costOf(rows) < b.tile.costOf(rows); });
 }
 
 void IntegerLinear::record(vk::Recorder& recorder, const Args& args) const {

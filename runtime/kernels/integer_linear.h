@@ -69,11 +69,10 @@ class IntegerLinear {
     struct Tile {
         const vk::Pipeline* pipeline = nullptr;
         LinearTile tile;
-        double atOnce = 1;     ///< as in IntegerTile
         uint32_t columns = 0;  ///< of y a workgroup computes
         bool texel = false;    ///< reads through texel buffers
     };
-    void addTile(vk::PipelineLibrary& library, const IntegerTile& item, double cost, double atOnce);
+    void addTile(vk::PipelineLibrary& library, const IntegerTile& item, const LinearTile& tile);
     const Tile& tileFor(uint32_t rows) const;
 
     const vk::Device& device_;

@@ -264,7 +264,7 @@ class Tiles {
         if (lanes_ * waves > device_.limits().maxWorkgroupInvocations || shared > device_.limits().maxSharedBytes) return;
         IntegerTile item;
         item.tile = {kMatrixModule, rows, matrices.cost, columns / lanes_, cpu_ ? splits_ : 0, wanted.form};
-        item.atOnce = std::max(matrices.workgroups * columns / size_.outputs, 1.0);
+        item.tile.atOnce = std::max(matrices.workgroups * columns / size_.outputs, 1.0);
         item.usual = usual;
         item.columns = columns;
         item.module = kMatrixModule;

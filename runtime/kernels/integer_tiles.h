@@ -14,8 +14,7 @@
 namespace vulcat::kernels {
 
 struct IntegerTile {
-    LinearTile tile;        ///< its cost is the table's, which compares only with tiles that are usual
-    double atOnce = 1;      ///< passes that take no longer than one: a GPU runs so many side by side
+    LinearTile tile;        ///< its costs are the table's, which compare only with tiles that are usual
     uint32_t columns = 0;   ///< of y a workgroup computes
     bool texel = false;     ///< reads through texel buffers
     bool usual = false;     ///< taken where nothing was tuned

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <memory>
 #include <utility>
 
@@ -41,9 +42,10 @@ class Timer {
         if (hopeless()) least = std::min(least, run(rows, 1));  // it may have been something else on the machine
         if (hopeless()) return least;
         const auto times = static_cast<uint32_t>(std::clamp(kLeastSeconds / std::max(least, 1e-7), 1.0, 64.0));
+        const double seconds = options_.secondsEach / 2;  // a tile is timed twice
         double spent = 0;
         for (size_t runs = 0;
-             (runs < kLeastRuns && spent < kPatience * options_.secondsEach) || spent < options_.secondsEach; ++runs) {
+             (runs < kLeastRuns && spent < kPatience * seconds) || spent < seconds; ++runs) {
             const double elapsed = run(rows, times);
             least = std::min(least, elapsed / times);
             spent += elapsed;
@@ -60,7 +62,7 @@ class Timer {
 
   private:
     static constexpr double kHopeless = 4;
-    static constexpr double kPatience = 5;  // with five runs: times secondsEach
+    static constexpr double kPatience = 5;  // with five runs: times what they should take
 
     void askWhetherToGoOn() const {
         if (options_.goOn && !options_.goOn()) throw Error(Result::Cancelled, "tuning was cancelled");
@@ -90,6 +92,33 @@ std::string describe(const LinearTile& tile) {
     return text;
 }
 
+/// Rows of as many passes as tell what one of many takes: a prompt's, but tiles of one row serve few.
+uint32_t manyRows(const Trial& trial, const LinearTile& tile) {
+    constexpr uint32_t kFew = 8;
+    return tile.rows == 1 ? std::min(kFew, trial.mostRows()) : trial.mostRows();
+}
+
+/// Costs in nanoseconds. A pass alone can take as long as many, where starting it is most of it or where it leaves most of the
+/// device idle: without knowing that, a tile that is fast on a prompt would be taken for a single row too.
+void timeEach(Trial& trial, Timer& timer, std::vector<LinearTile>& tiles) {
+    constexpr double kNanoseconds = 1e9, kLeastShare = 0.01;
+    for (LinearTile& tile : tiles) {
+        const auto time = [&](uint32_t rows) {
+            double best = std::numeric_limits<double>::infinity();
+            for (const LinearTile* other = tiles.data(); other != &tile; ++other) best = std::min(best, other->costOf(rows));
+            return kNanoseconds * timer.time(rows, best / kNanoseconds);
+        };
+        trial.take(tile);
+        const uint32_t rows = manyRows(trial, tile);
+        const double one = time(tile.rows), many = std::max(time(rows), one);
+        const auto passes = static_cast<double>(divideUp(rows, tile.rows));
+        // Not 0, where a device takes no longer for many passes than for one.
+        tile.cost = passes > 1 ? std::max((many - one) / (passes - 1), kLeastShare * many / passes) : many;
+        tile.start = std::max(many - passes * tile.cost, 0.0);
+        tile.atOnce = 1;
+    }
+}
+
 }  // namespace
 
 TunedLinear tuneLinear(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
@@ -97,14 +126,11 @@ TunedLinear tuneLinear(vk::Device& device, vk::PipelineLibrary& library, const v
     const std::unique_ptr<Trial> trial = Trial::make(device, library, allowed, size);
     Timer timer(device, *trial, options);
     TunedLinear result;
-    const double nanosecondsOfWhole = 1e9 * size.outputs / trial->outputs();
     // All are made and checked before the first is timed: a GPU that waits for a compiler lowers its clocks.
-    // A tile of one row serves one row; the taller ones are measured as they work on a prompt.
-    const auto rowsOf = [&](const LinearTile& tile) { return tile.rows == 1 ? 1 : trial->mostRows(); };
     for (LinearTile tile : trial->tiles()) {
         trial->take(tile);
-        timer.check(rowsOf(tile));
-        if (trial->isRight(rowsOf(tile))) {
+        timer.check(manyRows(*trial, tile));
+        if (trial->isRight(manyRows(*trial, tile))) {
             result.measured.push_back(std::move(tile));
         } else {
             result.wrong.push_back(describe(tile));
@@ -112,15 +138,9 @@ TunedLinear tuneLinear(vk::Device& device, vk::PipelineLibrary& library, const v
     }
     if (result.measured.empty()) throw Error(Result::Failure, "no kernel of linears computes rightly here");
     if (device.info().type != vk::DeviceType::Cpu) timer.wake(trial->mostRows());
-    double bestOfOne = 1e9, bestOfRow = 1e9;  // seconds, of a single row and a row of many
-    for (LinearTile& tile : result.measured) {
-        const uint32_t rows = rowsOf(tile);
-        trial->take(tile);
-        double& best = tile.rows == 1 ? bestOfOne : bestOfRow;
-        const double seconds = timer.time(rows, best * rows) / rows;
-        best = std::min(best, seconds);
-        tile.cost = nanosecondsOfWhole * seconds * tile.rows;
-    }
+    timeEach(*trial, timer, result.measured);
+    const double parts = static_cast<double>(size.outputs) / trial->outputs();
+    for (LinearTile& tile : result.measured) tile.cost *= parts, tile.start *= parts;
     result.best = worthKeeping(result.measured, options.maxRows);
     return result;
 }
@@ -128,11 +148,8 @@ TunedLinear tuneLinear(vk::Device& device, vk::PipelineLibrary& library, const v
 std::vector<LinearTile> worthKeeping(const std::vector<LinearTile>& measured, uint32_t maxRows) {
     std::vector<const LinearTile*> kept;
     for (uint32_t rows = 1; rows <= maxRows; ++rows) {
-        const auto cost = [rows](const LinearTile& tile) {
-            return static_cast<double>(divideUp(rows, tile.rows)) * tile.cost;
-        };
         const auto least = std::min_element(measured.begin(), measured.end(),
-                                            [&](const auto& a, const auto& b) { return cost(a) < cost(b); });
+                                            [rows](const auto& a, const auto& b) { return a.costOf(rows) < b.costOf(rows); });
         if (std::find(kept.begin(), kept.end(), &*least) == kept.end()) kept.push_back(&*least);
     }
     std::stable_sort(kept.begin(), kept.end(), [](const auto* a, const auto* b) { return a->rows < b->rows; });

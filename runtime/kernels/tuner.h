@@ -14,7 +14,7 @@ namespace vulcat::kernels {
 
 struct TunerOptions {
     uint32_t maxRows = 512;                ///< rows that a pass may have
-    double secondsEach = 0.1;              ///< of timing a tile; at least five runs unless they take long
+    double secondsEach = 0.1;              ///< of timing a tile; at least ten runs unless they take long
     std::function<bool()> goOn = nullptr;  ///< asked between runs; false ends with Error(Cancelled)
 };
 

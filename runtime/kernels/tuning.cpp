@@ -18,16 +18,16 @@ constexpr size_t kMostRecords = 1u << 14;
 struct TileRecord {
     uint32_t format, inputs, groupSize, outputs, input;
     uint32_t rows, tiles, splits;
-    double cost;
+    double cost, start;
     uint32_t form, unused;
     char module[48];
 };
-static_assert(std::is_trivially_copyable_v<TileRecord> && sizeof(TileRecord) == 96);
+static_assert(std::is_trivially_copyable_v<TileRecord> && sizeof(TileRecord) == 104);
 
 /// Keeps this blob apart from others in the same envelope, and from those whose records had another meaning: a new
-/// meaning takes a new number. (80: integer linears only; 81: no form.)
+/// meaning takes a new number. (80: integer linears only; 81: no form; 82: no start.)
 uint64_t contentsId(uint64_t library) {
-    constexpr uint64_t kMeaning = 82;
+    constexpr uint64_t kMeaning = 83;
     return (library ^ 0x74756e696e67u) + kMeaning;
 }
 
@@ -38,7 +38,7 @@ bool isSane(const TileRecord& record) {
                         record.format <= static_cast<uint32_t>(WeightFormat::BF16);
     const bool size = floats || (codes && record.input == static_cast<uint32_t>(LinearInput::Codes));
     return size && record.rows > 0 && record.rows <= 1024 && record.tiles <= 1024 && record.splits <= 1024 && record.form <= 16 &&
-           record.cost > 0 && record.cost < 1e15 && std::memchr(record.module, 0, sizeof record.module) != nullptr;
+           record.cost > 0 && record.cost < 1e15 && record.start >= 0 && record.start < 1e15 && std::memchr(record.module, 0, sizeof record.module) != nullptr;
 }
 
 }  // namespace
@@ -56,6 +56,7 @@ Tuning::Tuning(const vk::DeviceInfo& info, uint64_t library, std::span<const std
                               static_cast<LinearInput>(record.input)};
         if (sizes_.empty() || !(sizes_.back().size == size)) sizes_.push_back({size, {}});
         sizes_.back().tiles.push_back({record.module, record.rows, record.cost, record.tiles, record.splits, record.form});
+        sizes_.back().tiles.back().start = record.start;
     }
 }
 
@@ -86,6 +87,7 @@ std::vector<std::byte> Tuning::blob(const vk::DeviceInfo& info, uint64_t library
             record.splits = tile.splits;
             record.form = tile.form;
             record.cost = tile.cost;
+            record.start = tile.start;
             tile.module.copy(record.module, sizeof record.module - 1);
             const auto* bytes = reinterpret_cast<const std::byte*>(&record);
             payload.insert(payload.end(), bytes, bytes + sizeof record);

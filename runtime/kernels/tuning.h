@@ -4,8 +4,10 @@
 // rounding of a sum that is added in another order.
 
 #include "kernels/linear_weights.h"
+#include "base/checked.h"
 #include "vk/device_info.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -18,11 +20,17 @@ namespace vulcat::kernels {
 struct LinearTile {
     std::string module;   ///< name in the shader table without its height
     uint32_t rows = 0;    ///< rows of x a workgroup computes
-    double cost = 1;      ///< of one pass of so many rows over the layer; only costs of one layer compare
+    double cost = 1;      ///< of one more pass of so many rows over the layer; only costs of one layer compare
     uint32_t tiles = 0;   ///< weight tiles a workgroup computes, where there is a choice
     uint32_t splits = 0;  ///< teams of a workgroup that share K; 0: as suits the device, if any
     uint32_t form = 0;    ///< which of several tiles of one size, where there are such
+    double atOnce = 1;    ///< passes that take no longer than one, as far as the table knows: a GPU runs so many side by side
+    double start = 0;     ///< cost of the first pass beyond `cost`, as it was measured
 
+    /// Of so many rows, in the unit of `cost`.
+    double costOf(uint64_t ofRows) const {
+        return start + std::max(static_cast<double>(divideUp(ofRows, uint64_t{rows})), atOnce) * cost;
+    }
     bool operator==(const LinearTile&) const = default;
 };
 

@@ -4,7 +4,6 @@
 #include "cli/command.h"
 #include "cli/terminal.h"
 
-#include "base/checked.h"
 #include "base/path_text.h"
 #include "kernels/float_linear.h"
 #include "kernels/integer_linear.h"
@@ -37,7 +36,7 @@ std::string nameOf(const kernels::LinearTile& tile) {
 }
 
 double millisecondsOf(const kernels::LinearTile& tile, uint32_t rows) {
-    return 1e-6 * tile.cost * static_cast<double>(divideUp(rows, tile.rows));
+    return 1e-6 * tile.costOf(rows);
 }
 
 bool same(const kernels::LinearTile& a, const kernels::LinearTile& b) {
@@ -48,7 +47,7 @@ bool same(const kernels::LinearTile& a, const kernels::LinearTile& b) {
 kernels::LinearTile measured(const kernels::TunedLinear& tuned, kernels::LinearTile tile) {
     tile.cost = 0;
     for (const kernels::LinearTile& other : tuned.measured) {
-        if (same(other, tile)) tile.cost = other.cost;
+        if (same(other, tile)) return other;
     }
     return tile;
 }
@@ -83,7 +82,7 @@ struct Tables {
         std::sort(tiles.begin(), tiles.end(), [](const auto& a, const auto& b) { return std::pair(a.rows, a.cost) < std::pair(b.rows, b.cost); });
         for (const kernels::LinearTile& tile : tiles) {
             const std::string kept = in(tuned.best, tile) ? "kept" : "", known = in(builtIn, tile) ? "built in" : "";
-            addTile({nameOf(size), nameOf(tile), std::to_string(tile.rows), fixed(1e-6 * tile.cost, 4), fixed(1e-3 * tile.cost / tile.rows, 2),
+            addTile({nameOf(size), nameOf(tile), std::to_string(tile.rows), fixed(millisecondsOf(tile, tile.rows), 4), fixed(1e-3 * tile.cost / tile.rows, 2),
                      kept + (kept.empty() || known.empty() ? "" : ", ") + known});
         }
     }
@@ -130,10 +129,10 @@ void tuneModel(OpenDevice& device, const std::filesystem::path& folder, bool eve
     for (const kernels::LinearSize& size : sizes) name = std::max(name, nameOf(size).size());
     constexpr size_t kTile = 34;
     std::vector<std::string> choiceHead{"linear", "tokens at once", "untuned", "untuned ms", "tuned", "tuned ms", "times as fast"};
-    std::vector<std::string> tileHead{"linear", "tile", "its rows", "ms", "us a row", "which is"};
+    std::vector<std::string> tileHead{"linear", "tile", "its rows", "ms alone", "us a row of many", "which is"};
     Table choices(choiceHead);
     LiveTable live(everyTile ? tileHead : choiceHead, format,
-                   everyTile ? std::vector<size_t>{name, kTile, 8, 10, 10, 14} : std::vector<size_t>{name, 14, kTile, 10, kTile, 8});
+                   everyTile ? std::vector<size_t>{name, kTile, 8, 10, 16, 14} : std::vector<size_t>{name, 14, kTile, 10, kTile, 8});
     Tables tables;
     tables.addChoice = [&](std::vector<std::string> row) { everyTile ? choices.add(std::move(row)) : live.add(std::move(row)); };
     tables.addTile = [&](std::vector<std::string> row) { everyTile ? live.add(std::move(row)) : void(); };
