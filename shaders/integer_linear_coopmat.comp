@@ -10,6 +10,9 @@
 // AHEAD     a subgroup asks for the matrices of its next products before it starts on those it has, and keeps the addresses of
 //           its loads from step to step. With 64 x 64 sums a subgroup, of which a core has room for eight, an H100 gained a
 //           fifth by the one and a third by the other; with 64 x 32 it lost a tenth and a quarter.
+// Slices    of K: SLICES times as many subgroups, each of which multiplies its share of a step's matrices and has sums of its
+//           own, which come together as the results go through shared memory. For layers with fewer tiles than a GPU has
+//           cores, where one workgroup a core is too few subgroups to hide what they wait for. With one group only.
 // Groups    hold whole steps. Their sums become floats in the registers of the matrices; scales and code sums of the columns
 //           and zero points of the rows are matrices too, whose rows, or columns, lie on one another (a stride of 0).
 // Sums      4-bit weights enter as 16 q, whose sums are exact for K < 132,000, and are shifted back.
@@ -41,6 +44,7 @@ layout(constant_id = 10) const bool ONE_GROUP = false;   // of all of K
 layout(constant_id = 11) const uint DEPTH = 1;           // steps whose loads are under way
 layout(constant_id = 12) const uint WEIGHT_BITS = 4;
 layout(constant_id = 13) const bool AHEAD = false;       // K is whole steps; DEPTH or the matrices of a step along K are even
+layout(constant_id = 14) const uint SLICES = 1;          // divides the matrices of a step along K
 const uint THREADS = gl_WorkGroupSize.x;
 const uint WAVE_ROWS = FRAGS_M * SHAPE_M;
 const uint WAVE_COLUMNS = FRAGS_N * SHAPE_N;
@@ -55,7 +59,8 @@ const uint ROW_QUADS = 32 * STEP / CHUNK + 1;
 const uint BUFFER_QUADS = (TILE_ROWS + TILE_COLUMNS) * ROW_QUADS;
 const uint RESULT_PITCH = WAVE_COLUMNS / 4 + 2;    // rows in other banks
 const uint RESULT_QUADS = SHAPE_M * RESULT_PITCH;  // of a subgroup
-const uint ALL_RESULT_QUADS = WAVES_M * WAVES_N * RESULT_QUADS;
+const uint WAVES = WAVES_M * WAVES_N;               // of a slice
+const uint ALL_RESULT_QUADS = SLICES * WAVES * RESULT_QUADS;
 const uint GROUPS_HELD = ONE_GROUP ? 1 : 2;
 
 layout(push_constant) uniform Push { IntegerLinearPush push; };
@@ -72,137 +77,13 @@ shared float columnScales[GROUPS_HELD * TILE_COLUMNS];  // of a group, and of th
 shared int columnSums[GROUPS_HELD * TILE_COLUMNS];
 shared float columnBiases[TILE_COLUMNS];
 
-const uint ACTIVATION_LOADS = (2 * STEP * TILE_ROWS + THREADS - 1) / THREADS;  // of an invocation
-const uint WEIGHT_LOADS = (UNITS_OF_BLOCK * STEP * TILE_COLUMNS + THREADS - 1) / THREADS;
-const uint COLUMN_LOADS = (TILE_COLUMNS + THREADS - 1) / THREADS;
-uvec4 nextActivations[DEPTH * ACTIVATION_LOADS];
-uvec4 nextWeights[DEPTH * WEIGHT_LOADS];
-uvec2 nextColumns[COLUMN_LOADS];
-
-uint rowWord(uint row) {
-    return min(push.firstRow + gl_WorkGroupID.y * TILE_ROWS + row, push.rows - 1) * (1 + 2 * push.blocks);
-}
-
-// The weight tile of a column; past the end the last one's, whose results are not stored.
-uint tileOf(uint column) { return min(column / LANES, (push.panelRows + LANES - 1) / LANES - 1); }
-
-// {scale, code sum} of a group, or {bias, 0} for group == push.groups.
-uvec2 parameterOf(uint column, uint group) {
-    const uint tile = tileOf(column);
-    const uvec4 both = parameters[(tile / 2 * (push.groups + 1) + group) * LANES + column % LANES];
-    return tile % 2 == 0 ? both.xy : both.zw;
-}
-
-// Row of the tile and word of the step that load `at` of the tile's activations brings. Neighbours take the words of a row,
-// and invocations that store at once take rows that lie in other banks.
-uint rowOfLoad(uint at) {
-    const uint i = at / (2 * STEP), turn = i % 8 * (2 * STEP);
-    return i - i % 8 + turn % 8 + turn / 8;
-}
-uint wordOfLoad(uint at) { return at % (2 * STEP); }
-
-uint activationAt[ACTIVATION_LOADS];  // with AHEAD
-uint weightAt[WEIGHT_LOADS];
-
-void findLoads() {
-    [[unroll]] for (uint i = 0; i < ACTIVATION_LOADS; ++i) {
-        const uint at = i * THREADS + gl_LocalInvocationID.x;
-        activationAt[i] = rowWord(min(rowOfLoad(at), TILE_ROWS - 1)) + 1 + wordOfLoad(at);
-    }
-    [[unroll]] for (uint i = 0; i < WEIGHT_LOADS; ++i) {
-        const uint at = i * THREADS + gl_LocalInvocationID.x, column = gl_WorkGroupID.x * TILE_COLUMNS + at % TILE_COLUMNS;
-        const uint unit = min(at / TILE_COLUMNS, STEP * UNITS_OF_BLOCK - 1);
-        weightAt[i] = (tileOf(column) * push.blocks * UNITS_OF_BLOCK + unit) * LANES + column % LANES;
-    }
-}
-
-const uint NO_WEIGHT = WEIGHT_BITS == 4 ? 0x88888888u : 0u;
-
-void loadStepAhead(uint slot, uint block) {
-    const uint from = min(block, push.blocks - STEP);
-    [[unroll]] for (uint i = 0; i < ACTIVATION_LOADS; ++i)
-        nextActivations[slot * ACTIVATION_LOADS + i] = activations[activationAt[i] + 2 * from];
-    [[unroll]] for (uint i = 0; i < WEIGHT_LOADS; ++i) {
-        const uvec4 words = codes[weightAt[i] + from * UNITS_OF_BLOCK * LANES];
-        nextWeights[slot * WEIGHT_LOADS + i] = block < push.blocks ? words : uvec4(NO_WEIGHT);
-    }
-}
-
-// Limits and addresses of each load by themselves: with one limit for all, or without any, the same tile took an H100 a third
-// longer.
-void loadStepNow(uint slot, uint block) {
-    [[unroll]] for (uint i = 0; i < ACTIVATION_LOADS; ++i) {
-        const uint at = i * THREADS + gl_LocalInvocationID.x, row = rowOfLoad(at);
-        const uint word = min(2 * block + wordOfLoad(at), 2 * push.blocks - 1);
-        if (row < TILE_ROWS) nextActivations[slot * ACTIVATION_LOADS + i] = activations[rowWord(row) + 1 + word];
-    }
-    [[unroll]] for (uint i = 0; i < WEIGHT_LOADS; ++i) {
-        const uint at = i * THREADS + gl_LocalInvocationID.x;
-        const uint column = gl_WorkGroupID.x * TILE_COLUMNS + at % TILE_COLUMNS;
-        const uint unit = block * UNITS_OF_BLOCK + at / TILE_COLUMNS, units = push.blocks * UNITS_OF_BLOCK;
-        if (at >= UNITS_OF_BLOCK * STEP * TILE_COLUMNS) continue;
-        const uvec4 words = codes[(tileOf(column) * units + min(unit, units - 1)) * LANES + column % LANES];
-        nextWeights[slot * WEIGHT_LOADS + i] = unit < units ? words : uvec4(NO_WEIGHT);
-    }
-}
-
-void loadStep(uint slot, uint block) {
-    if (AHEAD) loadStepAhead(slot, block);
-    else loadStepNow(slot, block);
-}
-
-// Unsigned nibbles q + 8 in the high halves of bytes to int8 16 q.
-uvec2 signedBytes(uvec2 nibbles) { return (nibbles & 0xF0F0F0F0u) ^ 0x80808080u; }
-
-void putQuad(uint row, uint word, uvec4 words) {
-    if (CHUNK == 16) {
-        quads[row * ROW_QUADS + word] = words;
-    } else {
-        quads[row * ROW_QUADS + 2 * word] = uvec4(words.xy, 0, 0);
-        quads[row * ROW_QUADS + 2 * word + 1] = uvec4(words.zw, 0, 0);
-    }
-}
-
-void storeStep(uint slot, uint side) {
-    const uint first = side * (TILE_ROWS + TILE_COLUMNS);
-    [[unroll]] for (uint i = 0; i < ACTIVATION_LOADS; ++i) {
-        const uint at = i * THREADS + gl_LocalInvocationID.x;
-        if (at >= 2 * STEP * TILE_ROWS) continue;
-        putQuad(first + rowOfLoad(at), wordOfLoad(at), nextActivations[slot * ACTIVATION_LOADS + i]);
-    }
-    [[unroll]] for (uint i = 0; i < WEIGHT_LOADS; ++i) {
-        const uint at = i * THREADS + gl_LocalInvocationID.x;
-        if (at >= UNITS_OF_BLOCK * STEP * TILE_COLUMNS) continue;
-        const uint row = first + TILE_ROWS + at % TILE_COLUMNS, word = at / TILE_COLUMNS;
-        const uvec4 words = nextWeights[slot * WEIGHT_LOADS + i];
-        if (WEIGHT_BITS == 4) {
-            const uvec4 turned = (words << 16) | (words >> 16);  // see kernels/linear_weights.h
-            putQuad(row, 2 * word, uvec4(signedBytes(turned.xy << 4), signedBytes(turned.xy)).xzyw);
-            putQuad(row, 2 * word + 1, uvec4(signedBytes(turned.zw << 4), signedBytes(turned.zw)).xzyw);
-        } else {
-            putQuad(row, word, words);
-        }
-    }
-}
-
-void loadColumns(uint group) {
-    [[unroll]] for (uint i = 0; i < COLUMN_LOADS; ++i) {
-        nextColumns[i] = parameterOf(gl_WorkGroupID.x * TILE_COLUMNS + i * THREADS + gl_LocalInvocationID.x, group);
-    }
-}
-
-void storeColumns(uint group) {
-    [[unroll]] for (uint i = 0; i < COLUMN_LOADS; ++i) {
-        const uint column = i * THREADS + gl_LocalInvocationID.x;
-        if (column >= TILE_COLUMNS) continue;
-        columnScales[group % GROUPS_HELD * TILE_COLUMNS + column] = uintBitsToFloat(nextColumns[i].x);
-        columnSums[group % GROUPS_HELD * TILE_COLUMNS + column] = int(nextColumns[i].y);
-    }
-}
+#include "lib/matrix_steps.glsl"
 
 // The subgroup's place in the tile.
-uint waveRow() { return gl_SubgroupID / WAVES_N * WAVE_ROWS; }
-uint waveColumn() { return gl_SubgroupID % WAVES_N * WAVE_COLUMNS; }
+uint slice() { return SLICES > 1 ? gl_SubgroupID / WAVES : 0; }
+uint wave() { return SLICES > 1 ? gl_SubgroupID % WAVES : gl_SubgroupID; }
+uint waveRow() { return wave() / WAVES_N * WAVE_ROWS; }
+uint waveColumn() { return wave() % WAVES_N * WAVE_COLUMNS; }
 
 #define A_MATRIX coopmat<int8_t, gl_ScopeSubgroup, SHAPE_M, SHAPE_K, gl_MatrixUseA>
 #define B_MATRIX coopmat<int8_t, gl_ScopeSubgroup, SHAPE_K, SHAPE_N, gl_MatrixUseB>
@@ -215,18 +96,22 @@ void clearSums() {
     [[unroll]] for (uint i = 0; i < FRAGS_M * FRAGS_N; ++i) sums[i] = SUM_MATRIX(0);
 }
 
-const uint MATRICES_K = 32 * STEP / SHAPE_K;  // of a step
+const uint MATRICES_K = 32 * STEP / SHAPE_K / SLICES;  // of a step and a slice
+
+// Quads before matrix k of the slice in a row.
+uint quadsBefore(uint k) { return (k * SLICES + slice()) * SHAPE_K / CHUNK; }
 
 void multiplyStep(uint side) {
     const uint rows = side * BUFFER_QUADS + waveRow() * ROW_QUADS;
     const uint columns = side * BUFFER_QUADS + (TILE_ROWS + waveColumn()) * ROW_QUADS;
-    [[unroll]] for (uint k = 0; k < 32 * STEP; k += SHAPE_K) {
+    [[unroll]] for (uint k = 0; k < MATRICES_K; ++k) {
+        const uint before = quadsBefore(k);
         A_MATRIX x[FRAGS_M];
         [[unroll]] for (uint m = 0; m < FRAGS_M; ++m)
-            coopMatLoad(x[m], quads, rows + m * SHAPE_M * ROW_QUADS + k / CHUNK, ROW_QUADS, gl_CooperativeMatrixLayoutRowMajor);
+            coopMatLoad(x[m], quads, rows + m * SHAPE_M * ROW_QUADS + before, ROW_QUADS, gl_CooperativeMatrixLayoutRowMajor);
         [[unroll]] for (uint n = 0; n < FRAGS_N; ++n) {
             B_MATRIX w;
-            coopMatLoad(w, quads, columns + n * SHAPE_N * ROW_QUADS + k / CHUNK, ROW_QUADS, gl_CooperativeMatrixLayoutColumnMajor);
+            coopMatLoad(w, quads, columns + n * SHAPE_N * ROW_QUADS + before, ROW_QUADS, gl_CooperativeMatrixLayoutColumnMajor);
             [[unroll]] for (uint m = 0; m < FRAGS_M; ++m)
                 sums[m * FRAGS_N + n] = coopMatMulAdd(x[m], w, sums[m * FRAGS_N + n]);
         }
@@ -238,8 +123,8 @@ A_MATRIX setX[2 * FRAGS_M];
 B_MATRIX setW[2 * FRAGS_N];
 
 void loadSet(uint set, uint side, uint k) {
-    const uint rows = side * BUFFER_QUADS + waveRow() * ROW_QUADS + k * SHAPE_K / CHUNK;
-    const uint columns = side * BUFFER_QUADS + (TILE_ROWS + waveColumn()) * ROW_QUADS + k * SHAPE_K / CHUNK;
+    const uint rows = side * BUFFER_QUADS + waveRow() * ROW_QUADS + quadsBefore(k);
+    const uint columns = side * BUFFER_QUADS + (TILE_ROWS + waveColumn()) * ROW_QUADS + quadsBefore(k);
     [[unroll]] for (uint m = 0; m < FRAGS_M; ++m)
         coopMatLoad(setX[set * FRAGS_M + m], quads, rows + m * SHAPE_M * ROW_QUADS, ROW_QUADS, gl_CooperativeMatrixLayoutRowMajor);
     [[unroll]] for (uint n = 0; n < FRAGS_N; ++n)
@@ -326,24 +211,32 @@ void store(uint row, uint column, vec4 value_) {
     }
 }
 
+// Subgroups that hand results to one another wait here.
+void resultsBarrier() {
+    if (SLICES > 1) barrier();
+    else subgroupBarrier();
+}
+
 void storeResults() {
-    const uint first = gl_SubgroupID * RESULT_QUADS;
+    const uint first = wave() * RESULT_QUADS, ofSlice = WAVES * RESULT_QUADS;
     const uint tileRow = push.firstRow + gl_WorkGroupID.y * TILE_ROWS;
     const uint tileColumn = push.firstOutput + gl_WorkGroupID.x * TILE_COLUMNS;
     const uint rowQuads = WAVE_COLUMNS / 4;
     [[unroll]] for (uint m = 0; m < FRAGS_M; ++m) {
-        if (m > 0) subgroupBarrier();
+        if (m > 0) resultsBarrier();
         [[unroll]] for (uint n = 0; n < FRAGS_N; ++n) {
-            const uint at = first + n * SHAPE_N / 4;
+            const uint at = first + slice() * ofSlice + n * SHAPE_N / 4;
             if (ONE_GROUP) coopMatStore(sums[m * FRAGS_N + n], quads, at, RESULT_PITCH, gl_CooperativeMatrixLayoutRowMajor);
             else coopMatStore(results[m * FRAGS_N + n], quads, at, RESULT_PITCH, gl_CooperativeMatrixLayoutRowMajor);
         }
-        subgroupBarrier();
-        [[unroll]] for (uint i = 0; i < (SHAPE_M * rowQuads + LANES - 1) / LANES; ++i) {
-            const uint at = i * LANES + gl_SubgroupInvocationID;
+        resultsBarrier();
+        [[unroll]] for (uint i = 0; i < (SHAPE_M * rowQuads + SLICES * LANES - 1) / (SLICES * LANES); ++i) {
+            const uint at = (i * SLICES + slice()) * LANES + gl_SubgroupInvocationID;
             if (at >= SHAPE_M * rowQuads) break;
             const uint row = waveRow() + m * SHAPE_M + at / rowQuads, column = waveColumn() + at % rowQuads * 4;
-            const uvec4 raw = quads[first + at / rowQuads * RESULT_PITCH + at % rowQuads];
+            const uint from = first + at / rowQuads * RESULT_PITCH + at % rowQuads;
+            uvec4 raw = quads[from];
+            [[unroll]] for (uint s = 1; s < SLICES; ++s) raw += quads[from + s * ofSlice];  // the sums of integers
             store(tileRow + row, tileColumn + column, finished(raw, row, column));
         }
     }

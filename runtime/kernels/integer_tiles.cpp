@@ -42,6 +42,7 @@ constexpr vk::CapabilitySet kMatrixNeeds = {vk::Capability::Subgroup, vk::Capabi
 constexpr uint32_t kBlockInputs = 32;
 constexpr uint32_t kNvidia = 0x10DE;   // has registers for AHEAD, see setDot and addMatrices; measured nowhere else yet
 constexpr uint32_t kAhead = 1;         // LinearTile::form of tiles with AHEAD
+constexpr uint32_t kSliced = 2;        // and of matrix tiles with SLICES beside it
 
 /// A height of tiles in rows of x, and what one costs beside a tile of a single row: taller ones unpack weights once for
 /// all rows.
@@ -218,6 +219,7 @@ class Tiles {
         double cost;            ///< as TileHeight::cost
         double workgroups = 0;  ///< that a large GPU runs side by side
         uint32_t form = 0;      ///< LinearTile::form
+        uint32_t slices() const { return form == kSliced ? 2 : 1; }
     };
 
     void addMatrices() {
@@ -239,23 +241,29 @@ class Tiles {
         addMatrix(*shape, {2, 4, frags(64, shape->m), frags(64, shape->n), 1, 2, 3.6, 115}, large && !ahead);
         addMatrix(*shape, {2, 4, frags(64, shape->m), frags(32, shape->n), 2, 2, 3.6, 115}, !large);
         addMatrix(*shape, {2, 2, frags(64, shape->m), frags(64, shape->n), 2, 2, 2, 264, kAhead}, ahead);
+        // As many subgroups a core with one tile as that has with two. Measured nowhere yet: for the tuner to choose.
+        addMatrix(*shape, {2, 2, frags(64, shape->m), frags(64, shape->n), 2, 2, 2, 132, kSliced}, false);
     }
 
     /// Groups hold whole steps, and their results need the registers of steps under way.
-    MatrixTile fitted(MatrixTile matrices, uint32_t shapeK) const {
+    MatrixTile fitted(MatrixTile matrices) const {
         const bool oneGroup = shape_.groups() == 1;
         if (!oneGroup && groupBlocksOf(shape_) % matrices.step != 0) matrices.step = 1;
         if (!oneGroup) matrices.depth = 1;
-        const bool turns = kBlockInputs / shapeK * matrices.step * matrices.depth % 2 == 0;
-        if (blocksOf(shape_) % matrices.step != 0 || !turns) matrices.form = 0;
         return matrices;
     }
 
+    bool canLookAhead(const MatrixTile& matrices, uint32_t shapeK) const {
+        const uint32_t ofStep = kBlockInputs * matrices.step / shapeK / matrices.slices();
+        return blocksOf(shape_) % matrices.step == 0 && ofStep * matrices.depth % 2 == 0;
+    }
+
     void addMatrix(const vk::CoopmatShape& shape, const MatrixTile& wanted, bool usual = true) {
-        const MatrixTile matrices = fitted(wanted, shape.k);
-        const uint32_t waves = matrices.wavesM * matrices.wavesN;
+        const MatrixTile matrices = fitted(wanted);
+        const bool oneGroup = shape_.groups() == 1, ahead = matrices.form != 0 && canLookAhead(matrices, shape.k);
+        const uint32_t slices = matrices.slices(), waves = slices * matrices.wavesM * matrices.wavesN;
+        if (slices > 1 && (!oneGroup || kBlockInputs * matrices.step / shape.k % slices != 0)) return;
         const uint32_t rows = matrices.wavesM * matrices.fragsM * shape.m, columns = matrices.wavesN * matrices.fragsN * shape.n;
-        const bool oneGroup = shape_.groups() == 1;
         // As the shader's shared arrays: both sides' words or the results on their way, and parameters of rows and columns.
         const uint32_t chunk = shape.k < 16 ? 8 : 16;
         const uint32_t sides = 2 * (rows + columns) * (matrices.step * kBlockInputs / chunk + 1) * 16;
@@ -270,7 +278,7 @@ class Tiles {
         item.module = kMatrixModule;
         item.spec.constants = {lanes_ * waves,  shape.m,         shape.n,         shape.k,       lanes_,   matrices.wavesM,
                                matrices.wavesN, matrices.fragsM, matrices.fragsN, matrices.step, oneGroup, matrices.depth,
-                               shape_.bits(),   matrices.form == kAhead};
+                               shape_.bits(),   ahead,           slices};
         finish(std::move(item), device_.subgroupSizeControl() ? lanes_ : 0);
     }
 
