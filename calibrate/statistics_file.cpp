@@ -131,7 +131,10 @@ StatisticsFile::StatisticsFile(const fs::path& path) : file_(path), header_(read
 }
 
 SiteStatistics StatisticsFile::read(const std::string& site, Eigen::Index width) const {
-    const format::TensorView& sums = file_.at(site + ".moments");
+    const format::TensorView* found = file_.find(site + ".moments");
+    if (found == nullptr)
+        refuse(path(), "it has no inputs of '" + site + "', perhaps as an older version gathered it; gather the statistics again");
+    const format::TensorView& sums = *found;
     requireForm(path(), sums, format::DType::F64, {SecondMoments::packedCount(width, 0)});
     std::vector<double> values(sums.elements());
     std::memcpy(values.data(), sums.bytes.data(), sums.bytes.size());

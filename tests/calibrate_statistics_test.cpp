@@ -260,4 +260,13 @@ TEST_CASE("statistics: damaged and hostile files are refused by name") {
     });
     test::writeFile(file, std::string(200, 'x'));
     CHECK_FALSE(accepted(file));
+    SmallFile().write(file);
+    try {
+        StatisticsFile(file).read("lm_head", 3);
+        FAIL("a file without the site was read");
+    } catch (const Error& error) {
+        const std::string text = error.what();
+        CHECK(text.find("'lm_head'") != std::string::npos);
+        CHECK(text.find("gather the statistics again") != std::string::npos);
+    }
 }

@@ -40,8 +40,10 @@ struct FaultLayer {
     VulcatFaultName name = nullptr;
 
     FaultLayer() {
-        void* library = dlopen(VULCAT_FAULT_LIBRARY, RTLD_NOW | RTLD_LOCAL);
-        REQUIRE_MESSAGE(library != nullptr, VULCAT_FAULT_LIBRARY);
+        const char* moved = std::getenv("VULCAT_FAULT_LIBRARY");
+        const char* path = moved != nullptr ? moved : VULCAT_FAULT_LIBRARY;
+        void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+        REQUIRE_MESSAGE(library != nullptr, path);
         arm = reinterpret_cast<VulcatFaultArm>(dlsym(library, "vulcatFaultArm"));
         count = reinterpret_cast<VulcatFaultCount>(dlsym(library, "vulcatFaultCount"));
         fired = reinterpret_cast<VulcatFaultFired>(dlsym(library, "vulcatFaultFired"));
@@ -50,12 +52,18 @@ struct FaultLayer {
     }
 };
 
-/// A model that is small in every way, with a tokenizer.
+/// A model that is small in every way, with a tokenizer; of a shape whose tokens are one dispatch where a driver has that.
 struct TinyModel {
     vulcat::test::TempFolder folder;
     TinyModel() {
         vulcat::test::ModelRecipe recipe;
         recipe.layers = 1;
+        recipe.hidden = 160;
+        recipe.heads = 10;
+        recipe.kvHeads = 5;
+        recipe.headDim = 16;
+        recipe.intermediate = 192;
+        recipe.block = 32;
         recipe.vocabulary = 1024;
         recipe.weightBits = 4;
         recipe.activationBits = 8;

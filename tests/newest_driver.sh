@@ -24,13 +24,22 @@ trap 'rm -rf "$work"' EXIT
 mkdir "$work/tests" "$work/shared"
 cp -r "$shared/data" "$work/shared/"
 cp -r "$source_folder/samples/story_model" "$work/"
-mapfile -t names < <(ctest --test-dir "$build" --show-only=human -L lavapipe -E 'cli_test|sample|fault|packag' |
+mapfile -t names < <(ctest --test-dir "$build" --show-only=human -L lavapipe -E 'cli_test|sample|packag' |
     sed -n 's/.*: \(.*_test\)\.lavapipe$/\1/p' | sort -u)
 [ ${#names[@]} -gt 0 ] || fail "no GPU tests in $build"
 failed=()
 for name in "${names[@]}"; do
     cp "$build/tests/$name" "$work/tests/"
-    if "$shared/peers/run.sh" env VULCAT_SHARED="$work/shared" VULCAT_STORY_MODEL="$work/story_model" "$work/tests/$name" >"$work/log" 2>&1; then
+    layers=()
+    if [ "$name" = fault_walk_test ]; then
+        mkdir "$work/layer"
+        cp "$build/tests/fault_layer/libvulcat_fault_layer.so" "$work/layer/"
+        sed 's|"library_path": *"[^"]*"|"library_path": "'"$work/layer/libvulcat_fault_layer.so"'"|' \
+            "$build/tests/fault_layer/VkLayer_vulcat_fault.json" >"$work/layer/VkLayer_vulcat_fault.json"
+        layers=(VK_LAYER_PATH="$work/layer:/usr/share/vulkan/explicit_layer.d" VK_INSTANCE_LAYERS=VK_LAYER_VULCAT_fault
+            VULCAT_FAULT_LIBRARY="$work/layer/libvulcat_fault_layer.so")
+    fi
+    if "$shared/peers/run.sh" env "${layers[@]}" VULCAT_SHARED="$work/shared" VULCAT_STORY_MODEL="$work/story_model" "$work/tests/$name" >"$work/log" 2>&1; then
         say "    passed on the newest driver: $name, $(sed -n 's/.*assertions: *\([0-9]*\).*/\1/p' "$work/log" | tail -n 1) checks"
         grep -h SKIPPED "$work/log" >&2 || true
     else
