@@ -1,5 +1,7 @@
 #include "calibrate/parallel.h"
 
+#include "base/processors.h"
+
 #include <algorithm>
 #include <atomic>
 #include <exception>
@@ -11,8 +13,7 @@
 namespace vulcat::calibrate {
 
 int threadCount(int wanted) {
-    if (wanted > 0) return wanted;
-    return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+    return wanted > 0 ? wanted : static_cast<int>(usableProcessors());
 }
 
 void parallelFor(size_t count, int threads, const std::function<void(size_t)>& work) {

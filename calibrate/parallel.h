@@ -6,7 +6,7 @@
 
 namespace vulcat::calibrate {
 
-/// Threads to use: `wanted`, or one a core where it is 0; at least 1.
+/// Threads to use: `wanted`, or where it is 0 as many as processors may be used (base/processors.h).
 int threadCount(int wanted);
 
 /// Calls work(i) once for each i below `count`, on up to `threads` threads, in any order; returns when all have

@@ -1,5 +1,5 @@
 vulcat_test(NAME format_test
-  SOURCES format_half_test.cpp format_safetensors_test.cpp format_hostile_safetensors_test.cpp format_store_test.cpp
+  SOURCES base_processors_test.cpp format_half_test.cpp format_safetensors_test.cpp format_hostile_safetensors_test.cpp format_store_test.cpp
           format_config_test.cpp format_packing_test.cpp format_quantise_test.cpp format_hadamard_test.cpp
           format_transform_test.cpp format_linear_test.cpp format_files_test.cpp
   LIBS vulcat_format)

@@ -1,6 +1,7 @@
 #include "format/quantised_matrix.h"
 
 #include "base/error.h"
+#include "base/processors.h"
 #include "format/half.h"
 #include "format/rans.h"
 
@@ -67,7 +68,7 @@ void decodeChunks(const CodedMatrix& coded, std::span<int8_t> codes) {
             coded.decodeChunk(chunk,
                               codes.subspan(chunk * chunkCodes, uint64_t{coded.chunkRows(chunk)} * coded.columns()));
     };
-    const uint64_t most = std::max(1u, std::thread::hardware_concurrency());
+    const uint64_t most = usableProcessors();
     const auto threads = static_cast<uint32_t>(std::clamp<uint64_t>(codes.size() / kCodesOfThread, 1, most));
     std::exception_ptr failure;
     std::mutex mutex;

@@ -6,12 +6,12 @@
 #include "kernels/variant.h"
 
 #include "base/checked.h"
+#include "base/processors.h"
 
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
-#include <thread>
 #include <utility>
 
 namespace vulcat::kernels {
@@ -48,8 +48,9 @@ bool RowProgram::fits(const vk::Device& device, const vk::CapabilitySet& allowed
 }
 
 RowProgram::RowProgram(vk::Device& device, vk::PipelineLibrary& library, const RowProgramShape& shape)
-    // A workgroup for each thread the driver may have: those that find no thread find no task either when they come.
-    : shape_(shape), workgroups_(std::clamp(std::thread::hardware_concurrency(), 1u, 256u)) {
+    // A workgroup for each thread that the driver may have and keep busy: they wait in loops, and waiting takes processor time
+    // as work does. Those that find no thread find no task either when they come.
+    : shape_(shape), workgroups_(std::min(usableProcessors(), 256u)) {
     const uint32_t lanes = weightLanes(device);
     const std::vector<uint32_t> linear = addressConstants(shape.linear, lanes, 1);
     vk::PipelineSpec spec;
