@@ -17,6 +17,7 @@ namespace {
 constexpr uint32_t kNan = 0xFFFFFFFFu;
 constexpr size_t kLeastRuns = 5;
 constexpr double kLeastSeconds = 0.002;  // of a submission that is timed: submitting takes tens of microseconds
+constexpr uint32_t kMostTimes = 1024;    // in one submission
 
 /// Runs a trial again and again.
 class Timer {
@@ -41,7 +42,12 @@ class Timer {
         const auto hopeless = [&] { return least > kHopeless * best && least > kLeastSeconds; };
         if (hopeless()) least = std::min(least, run(rows, 1));  // it may have been something else on the machine
         if (hopeless()) return least;
-        const auto times = static_cast<uint32_t>(std::clamp(kLeastSeconds / std::max(least, 1e-7), 1.0, 64.0));
+        // Of a short kernel one run is mostly its submission.
+        uint32_t times = 1;
+        for (double elapsed = least; elapsed < kLeastSeconds && times < kMostTimes; least = std::min(least, elapsed / times)) {
+            times *= 2;
+            elapsed = run(rows, times);
+        }
         const double seconds = options_.secondsEach / 2;  // a tile is timed twice
         double spent = 0;
         for (size_t runs = 0;
@@ -101,7 +107,7 @@ uint32_t manyRows(const Trial& trial, const LinearTile& tile) {
 /// Costs in nanoseconds. A pass alone can take as long as many, where starting it is most of it or where it leaves most of the
 /// device idle: without knowing that, a tile that is fast on a prompt would be taken for a single row too.
 void timeEach(Trial& trial, Timer& timer, std::vector<LinearTile>& tiles) {
-    constexpr double kNanoseconds = 1e9, kLeastShare = 0.01;
+    constexpr double kNanoseconds = 1e9, kLeastShare = 0.01, kTellingTimes = 3;
     for (LinearTile& tile : tiles) {
         const auto time = [&](uint32_t rows) {
             double best = std::numeric_limits<double>::infinity();
@@ -109,8 +115,14 @@ void timeEach(Trial& trial, Timer& timer, std::vector<LinearTile>& tiles) {
             return kNanoseconds * timer.time(rows, best / kNanoseconds);
         };
         trial.take(tile);
-        const uint32_t rows = manyRows(trial, tile);
-        const double one = time(tile.rows), many = std::max(time(rows), one);
+        const double one = time(tile.rows);
+        uint32_t rows = manyRows(trial, tile);
+        double many = std::max(time(rows), one);
+        // Few passes that take hardly longer than one say little of many.
+        while (rows < trial.mostRows() && many < kTellingTimes * one) {
+            rows = std::min(4 * rows, trial.mostRows());
+            many = std::max(time(rows), one);
+        }
         const auto passes = static_cast<double>(divideUp(rows, tile.rows));
         // Not 0, where a device takes no longer for many passes than for one.
         tile.cost = passes > 1 ? std::max((many - one) / (passes - 1), kLeastShare * many / passes) : many;

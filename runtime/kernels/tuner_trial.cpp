@@ -16,14 +16,20 @@ namespace {
 constexpr uint32_t kPattern = 64;
 constexpr uint32_t kMostOutputs = 1u << 14;
 constexpr uint32_t kRows = 64;
-constexpr uint32_t kRowsOnGpu = 512;  // a prompt's pass: work enough for a large GPU
-constexpr uint64_t kBytesPastCaches = 64u << 20;
+constexpr uint32_t kRowsOnGpu = 512;            // a prompt's pass: work enough for a large GPU
+constexpr uint32_t kRowsOnSmallGpu = 128;       // where the slowest tile must not seem to hang
+constexpr uint64_t kBytesPastCaches = 256u << 20;
 // A CPU takes long for floats, and its tiles compare on less.
 constexpr uint32_t kFloatRowsOnCpu = 16;
 constexpr uint32_t kFloatWeightsOnCpu = 1u << 22;
 
 bool isCpu(const vk::Device& device) {
     return device.info().type == vk::DeviceType::Cpu;
+}
+
+uint32_t rowsToMeasure(const vk::Device& device, uint32_t onCpu) {
+    if (isCpu(device)) return onCpu;
+    return device.info().type == vk::DeviceType::Integrated ? kRowsOnSmallGpu : kRowsOnGpu;
 }
 
 class Integers {
@@ -66,7 +72,7 @@ class IntegerTrial final : public Trial {
   public:
     IntegerTrial(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
                  const LinearSize& size)
-        : Trial(device, size, isCpu(device) ? kRows : kRowsOnGpu),
+        : Trial(device, size, rowsToMeasure(device, kRows)),
           library_(library),
           allowed_(allowed),
           x_(device, allowed, arena_.allocate(QuantisedRows::sizeBytes(mostRows_, size.shape.inputs)), mostRows_,
@@ -112,7 +118,7 @@ class FloatTrial final : public Trial {
   public:
     FloatTrial(vk::Device& device, vk::PipelineLibrary& library, const vk::CapabilitySet& allowed,
                const LinearSize& size)
-        : Trial(device, size, isCpu(device) ? kFloatRowsOnCpu : kRows),
+        : Trial(device, size, rowsToMeasure(device, kFloatRowsOnCpu)),
           library_(library),
           allowed_(allowed),
           x_(arena_.allocate(uint64_t{mostRows_} * size.shape.inputs * sizeof(float))) {
@@ -200,11 +206,12 @@ void Trial::makeWeights(const vk::CapabilitySet& allowed, WeightOrder order, con
                          pattern.codeSums.first(groups),
                          {}});
     }
+    const uint64_t enough = std::min(kBytesPastCaches, device_.availableBytes() / 8);
     uint64_t bytes = 0;
     do {
         copies_.emplace_back(device_, arena_, uploader_, allowed, size_.shape, parts, order);
         bytes += copies_.back().sizeBytes();
-    } while (bytes < kBytesPastCaches && !isCpu(device_));
+    } while (bytes < enough && !isCpu(device_));
     uploader_.finish();
 }
 

@@ -11,9 +11,10 @@ Timing Stopwatch::time(double seconds, const std::function<void(vk::Recorder&)>&
     stopIfInterrupted();
     run(record, 1);
     wake(record);
-    const double once = run(record, 1);
     // Submission costs tens of microseconds: short kernels are repeated inside one recording.
-    const int batch = std::clamp(static_cast<int>(0.002 / std::max(once, 1e-7)), 1, 64);
+    constexpr double kLeastSeconds = 0.002;
+    int batch = 1;
+    while (run(record, batch) < kLeastSeconds && batch < 1024) batch *= 2;
     std::vector<double> samples;
     for (double spent = 0; samples.size() < 3 || spent < seconds;) {
         stopIfInterrupted();
