@@ -214,7 +214,7 @@ typedef struct VulcatSessionInfo {
     size_t structSize;
     uint32_t contextLength; /* positions to hold; 0: what the model was trained for, but at most 4096 and what a quarter
                                of the device's memory holds */
-    uint32_t chunkRows;     /* most tokens in one forward pass; 0: 512. Less needs less memory */
+    uint32_t chunkRows;     /* most tokens in one forward pass; 0: 512, on an integrated GPU 128. Less needs less memory */
 } VulcatSessionInfo;
 
 typedef struct VulcatModelPlan {

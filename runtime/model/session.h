@@ -24,7 +24,7 @@ struct SessionOptions {
     /// Positions to hold. 0: as many as the model was trained for, but at most 4096 and no more than the device holds
     /// in a quarter of its memory.
     uint32_t contextLength = 0;
-    uint32_t chunkRows = 0;  ///< most tokens in one pass; 0 and larger values: layers::kMaxRows
+    uint32_t chunkRows = 0;  ///< most tokens in one pass; at most, and for 0 usually, layers::kMaxRows; 0 on an integrated GPU: 128
     uint32_t logitRows = 1;  ///< rows of logits computed at once when all are asked for; costs memory, saves time
     bool warmUp = true;      ///< run each pipeline once, since some drivers compile only then
     /// Whether largestAfter() works, for which generation then asks where sampling allows; nothing: where it saves time.
@@ -132,6 +132,8 @@ class Session {
     void recordLogits(uint32_t firstRow, uint32_t rows);
     void readLogits(uint32_t firstRow, uint32_t rows, std::vector<float>& logits);
     void submit();
+    /// The device works on it while the next part of the pass is recorded; submit() ends it.
+    void submitAhead();
     void warmUp();
 
     const DecoderModel& model_;
