@@ -5,6 +5,7 @@
 #include "vk/device_choice.h"
 #include "vk/hazards.h"
 #include "vk/instance.h"
+#include "vk/memory_types.h"
 #include "vk/pipeline_cache.h"
 #include "vk/quirks.h"
 #include "vk/spirv.h"
@@ -44,6 +45,54 @@ std::vector<vk::DeviceInfo> machine() {
 }
 
 }  // namespace
+
+TEST_CASE("auto passes over a driver that translates, where there is a native one") {
+    std::vector<vk::DeviceInfo> devices = {device(0, "Translated", vk::DeviceType::Integrated, 8u << 20),
+                                           device(1, "Native", vk::DeviceType::Integrated, 4u << 20)};
+    devices[0].driverId = VK_DRIVER_ID_MESA_DOZEN;
+    const vk::DeviceChoice choice = vk::chooseDevice(devices, "auto");
+    CHECK(choice.position == 1);
+    CHECK(choice.reasons[0] == "not chosen: its driver translates to Direct3D 12");
+    devices[1].type = vk::DeviceType::Cpu;
+    CHECK(vk::chooseDevice(devices, "auto").position == 0);
+}
+
+TEST_CASE("memory types: a card, an integrated GPU whose own part is small, a phone") {
+    constexpr VkMemoryPropertyFlags kLocal = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT, kHost = vk::kHostMemory,
+                                    kCached = VK_MEMORY_PROPERTY_HOST_CACHED_BIT,
+                                    kUncached = VK_MEMORY_PROPERTY_DEVICE_UNCACHED_BIT_AMD;
+    using enum vk::MemoryIntent;
+    using Types = std::vector<uint32_t>;
+    const auto with = [](vk::DeviceType type, std::initializer_list<VkMemoryPropertyFlags> types) {
+        vk::DeviceInfo info;
+        info.type = type;
+        for (const VkMemoryPropertyFlags flags : types) info.memory.memoryTypes[info.memory.memoryTypeCount++].propertyFlags = flags;
+        return info;
+    };
+    const auto typesOf = [](const vk::DeviceInfo& info, vk::MemoryIntent intent) {
+        return vk::memoryTypesFor(info, ~0u, intent, info.unifiedMemory());
+    };
+    const vk::DeviceInfo card = with(vk::DeviceType::Discrete, {0, kLocal, kHost, kHost | kCached, kLocal | kHost, kLocal | kUncached});
+    CHECK(typesOf(card, Device) == Types{1, 4});
+    CHECK(typesOf(card, Upload) == Types{2, 3, 4});
+    CHECK(typesOf(card, Readback) == Types{3, 2, 4});
+    CHECK(typesOf(card, DeviceVisible) == Types{4, 2, 3});
+    CHECK(vk::memoryTypesFor(card, 1u << 4, Device, false) == Types{4});
+    // What the firmware has set aside for it comes first; the machine's memory is as good.
+    const vk::DeviceInfo integrated = with(vk::DeviceType::Integrated, {kLocal, kHost, kLocal | kHost, kHost | kCached, kHost | kUncached});
+    CHECK(typesOf(integrated, Device) == Types{2, 0, 1, 3});
+    CHECK(vk::memoryTypesFor(integrated, ~0u, Device, false) == Types{0, 2, 1, 3});
+    CHECK(typesOf(integrated, Readback) == Types{3, 1, 2});
+    const vk::DeviceInfo phone = with(vk::DeviceType::Integrated, {kLocal | kHost | kCached, kLocal | kHost, kLocal | VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT});
+    CHECK(typesOf(phone, Device) == Types{0, 1});
+    CHECK(typesOf(phone, Upload) == Types{1, 0});
+
+    vk::DeviceInfo heaps = integrated;
+    heaps.heaps = {{512, 400, true, true}, {8000, 6000, false, true}};
+    CHECK(heaps.offeredBytes() == 6400);
+    heaps.type = vk::DeviceType::Discrete;
+    CHECK(heaps.offeredBytes() == 400);
+}
 
 TEST_CASE("nothing pulls in libvulkan before an instance is made") {
     CHECK(dlopen("libvulkan.so.1", RTLD_NOW | RTLD_NOLOAD) == nullptr);

@@ -33,14 +33,17 @@ Device::Device(const AdoptedDevice& adopted, DeviceOptions options)
                     "AdoptedDevice needs getInstanceProcAddr, instance, physicalDevice and device");
     }
     const InstanceDispatch instance = loadInstance(adopted.getInstanceProcAddr, adopted.instance);
-    info_ = describeDevice(instance, adopted.physicalDevice, 0, adopted.instanceVersion);
+    info_ = describeDevice(instance, adopted.physicalDevice, 0, adopted.instanceVersion, adopted.queueFamily);
     if (!info_.usable()) throw Error(Result::NoDevice, info_.name + " cannot be used: " + info_.unusableBecause);
     limits_ = info_.limits.loweredTo(options_.limits);
-    // SUBGROUP and TEXEL are properties, not features: they need not be enabled. SCALARS is one where there is one size of
-    // subgroups.
-    CapabilitySet free{Capability::Subgroup, Capability::Texel};
-    if (adopted.subgroupSizeControlEnabled || !info_.subgroupSizeControl) free = free | CapabilitySet{Capability::Scalars};
-    enabled_ = info_.available & options_.allowed & (adopted.enabled | free);
+    // TEXEL is a property, not a feature: it need not be enabled. So are SUBGROUP and SCALARS, but where there are several sizes
+    // of subgroups and none can be asked for a driver takes which it likes, and says another (Intel).
+    CapabilitySet free{Capability::Texel};
+    const CapabilitySet ofSubgroups{Capability::Subgroup, Capability::Scalars, Capability::Coopmat};
+    const bool sizeIsKnown = adopted.subgroupSizeControlEnabled || info_.limits.minSubgroupSize == info_.limits.maxSubgroupSize;
+    if (sizeIsKnown) free = free | CapabilitySet{Capability::Subgroup, Capability::Scalars};
+    const CapabilitySet unsafe = sizeIsKnown ? CapabilitySet{} : ofSubgroups;
+    enabled_ = (info_.available & options_.allowed & (adopted.enabled | free)) - unsafe;
     capabilities_ = info_.capabilities & enabled_;
     subgroupSizeControl_ = info_.subgroupSizeControl && adopted.subgroupSizeControlEnabled;
     budgetBytes_ = options_.limits.heapBytes;
@@ -178,11 +181,7 @@ void Device::reserveDeviceBytes(uint64_t sizeBytes) {
 }
 
 uint64_t Device::availableBytes() const {
-    uint64_t offered = 0;
-    for (const MemoryHeap& heap : info_.heaps) {
-        if (heap.deviceLocal) offered += heap.budgetBytes;
-    }
-    const uint64_t most = std::min(budgetBytes_, offered);
+    const uint64_t most = std::min(budgetBytes_, info_.offeredBytes());
     return most - std::min(most, deviceBytes_);
 }
 

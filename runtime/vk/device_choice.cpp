@@ -45,6 +45,11 @@ std::string listOf(std::span<const DeviceInfo> devices) {
                         : "there are " + text;
 }
 
+/// A driver on top of another interface shows the device of the native one once more, and slower.
+bool isTranslated(const DeviceInfo& device) {
+    return device.driverId == VK_DRIVER_ID_MESA_DOZEN;
+}
+
 [[noreturn]] void reject(Result code, std::string_view selection, const std::string& what,
                          std::span<const DeviceInfo> devices) {
     throw Error(code, "device \"" + std::string(selection) + "\": " + what + "; " + listOf(devices));
@@ -69,7 +74,7 @@ std::optional<std::string> uuidDigits(std::string_view text) {
 size_t chooseBest(std::span<const DeviceInfo> devices, std::string_view selection) {
     std::optional<size_t> best;
     const auto order = [&](size_t i) {
-        return std::tuple(rankOf(devices[i].type), ~devices[i].limits.heapBytes, devices[i].index);
+        return std::tuple(rankOf(devices[i].type), isTranslated(devices[i]), ~devices[i].limits.heapBytes, devices[i].index);
     };
     for (size_t i = 0; i < devices.size(); ++i) {
         if (devices[i].usable() && (!best || order(i) < order(*best))) best = i;
@@ -138,6 +143,8 @@ DeviceChoice chooseDevice(std::span<const DeviceInfo> devices, std::string_view 
             reason = "not chosen: the same device as " + std::to_string(chosen.index) + " through another driver";
         } else if (device.type != chosen.type) {
             reason = std::string("not chosen: ") + toString(chosen.type) + " comes before " + toString(device.type);
+        } else if (isTranslated(device) && !isTranslated(chosen)) {
+            reason = "not chosen: its driver translates to Direct3D 12";
         } else if (device.limits.heapBytes < chosen.limits.heapBytes) {
             reason = "not chosen: less memory";
         } else {

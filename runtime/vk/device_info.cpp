@@ -67,11 +67,12 @@ void readLimits(const VkPhysicalDeviceLimits& from, const VkPhysicalDeviceMainte
     to.timestampPeriodNs = static_cast<double>(from.timestampPeriod);
 }
 
-void readQueueFamily(const InstanceDispatch& vk, DeviceInfo& info) {
+void readQueueFamily(const InstanceDispatch& vk, std::optional<uint32_t> given, DeviceInfo& info) {
     uint32_t count = 0;
     vk.vkGetPhysicalDeviceQueueFamilyProperties(info.handle, &count, nullptr);
     std::vector<VkQueueFamilyProperties> families(count);
     vk.vkGetPhysicalDeviceQueueFamilyProperties(info.handle, &count, families.data());
+    if (given && *given < count) info.queueFamily = given;
     // A family without graphics does not queue behind what the desktop draws.
     for (const bool graphics : {false, true}) {
         for (uint32_t i = 0; i < count && !info.queueFamily; ++i) {
@@ -118,9 +119,11 @@ void readMemory(const InstanceDispatch& vk, DeviceInfo& info) {
         MemoryHeap entry;
         entry.sizeBytes = heap.size;
         // Drivers have reported budgets above the heap: a budget is a hint, never more than the heap.
-        entry.budgetBytes = knowsBudget ? std::min(budget.heapBudget[i], heap.size) : heap.size;
+        const VkDeviceSize whole = knowsBudget ? std::min(budget.heapBudget[i], heap.size) : heap.size;
+        const VkDeviceSize used = knowsBudget ? budget.heapUsage[i] : 0;  // a host's textures, for instance
+        entry.budgetBytes = whole - std::min(whole, used);
         entry.deviceLocal = (heap.flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) != 0;
-        if (entry.deviceLocal) info.limits.heapBytes = std::max(info.limits.heapBytes, heap.size);
+        if (info.offers(entry)) info.limits.heapBytes = std::max(info.limits.heapBytes, heap.size);
         info.heaps.push_back(entry);
     }
     for (uint32_t i = 0; i < info.memory.memoryTypeCount; ++i) {
@@ -138,13 +141,20 @@ void readCoopmatShapes(const InstanceDispatch& vk, DeviceInfo& info) {
     std::vector<VkCooperativeMatrixPropertiesKHR> shapes(
         count, makeStruct<VkCooperativeMatrixPropertiesKHR>(VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR));
     check(query(info.handle, &count, shapes.data()), "listing cooperative-matrix shapes");
+    // Sums become floats in matrices of the same shape.
+    const auto knowsFloats = [&](const VkCooperativeMatrixPropertiesKHR& wanted) {
+        return std::any_of(shapes.begin(), shapes.end(), [&](const VkCooperativeMatrixPropertiesKHR& shape) {
+            return shape.ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR && shape.scope == VK_SCOPE_SUBGROUP_KHR &&
+                   shape.MSize == wanted.MSize && shape.NSize == wanted.NSize;
+        });
+    };
     for (uint32_t i = 0; i < count; ++i) {
         const VkCooperativeMatrixPropertiesKHR& shape = shapes[i];
         const bool fits = shape.AType == VK_COMPONENT_TYPE_SINT8_KHR && shape.BType == VK_COMPONENT_TYPE_SINT8_KHR &&
                           shape.CType == VK_COMPONENT_TYPE_SINT32_KHR &&
                           shape.ResultType == VK_COMPONENT_TYPE_SINT32_KHR && shape.scope == VK_SCOPE_SUBGROUP_KHR &&
                           shape.saturatingAccumulation == VK_FALSE;
-        if (fits) info.coopmatShapes.push_back({shape.MSize, shape.NSize, shape.KSize});
+        if (fits && knowsFloats(shape)) info.coopmatShapes.push_back({shape.MSize, shape.NSize, shape.KSize});
     }
 }
 
@@ -212,6 +222,10 @@ void readCapabilities(const InstanceDispatch& vk, const Properties& properties, 
     info.subgroupSizeControl = features.sizeControlPresent() &&
                                (properties.size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
     info.limits.subgroupSize = subgroup.subgroupSize;
+    // The longest that kernels are made for, where a device has it beside longer ones (Adreno).
+    constexpr uint32_t kLongest = 64;
+    if (info.subgroupSizeControl && properties.size.minSubgroupSize <= kLongest && subgroup.subgroupSize > kLongest)
+        info.limits.subgroupSize = kLongest;
     info.limits.minSubgroupSize = info.subgroupSizeControl ? properties.size.minSubgroupSize : subgroup.subgroupSize;
     info.limits.maxSubgroupSize = info.subgroupSizeControl ? properties.size.maxSubgroupSize : subgroup.subgroupSize;
 
@@ -272,8 +286,14 @@ std::string DeviceInfo::uuidText() const {
     return text;
 }
 
-DeviceInfo describeDevice(const InstanceDispatch& vk, VkPhysicalDevice handle, uint32_t index,
-                          uint32_t instanceVersion) {
+uint64_t DeviceInfo::offeredBytes() const {
+    uint64_t sum = 0;
+    for (const MemoryHeap& heap : heaps) sum += offers(heap) ? heap.budgetBytes : 0;
+    return sum;
+}
+
+DeviceInfo describeDevice(const InstanceDispatch& vk, VkPhysicalDevice handle, uint32_t index, uint32_t instanceVersion,
+                          std::optional<uint32_t> queueFamily) {
     DeviceInfo info;
     info.index = index;
     info.handle = handle;
@@ -294,7 +314,7 @@ DeviceInfo describeDevice(const InstanceDispatch& vk, VkPhysicalDevice handle, u
     const Properties properties(vk, info, version);
     readIdentity(properties, info);
     readLimits(base.limits, properties.maintenance, info.limits);
-    readQueueFamily(vk, info);
+    readQueueFamily(vk, queueFamily, info);
     readGlobalPriority(vk, info);
     readMemory(vk, info);
     readCapabilities(vk, properties, version, info);

@@ -20,7 +20,7 @@ const char* toString(DeviceType type);
 struct MemoryHeap {
     uint64_t sizeBytes = 0;
     uint64_t budgetBytes =
-        0;  ///< what the driver thinks this process may use (clamped to size); equals size if unknown
+        0;  ///< what the driver thinks this process may still use (clamped to size); equals size if unknown
     bool deviceLocal = false;
     bool hostVisible = false;
 };
@@ -65,11 +65,15 @@ struct DeviceInfo {
     std::string uuidText() const;
     /// Host and device share their memory, so Device memory may be mapped and staging copies saved.
     bool unifiedMemory() const { return type == DeviceType::Cpu || type == DeviceType::Integrated; }
+    /// Whether memory of intent Device may come from the heap.
+    bool offers(const MemoryHeap& heap) const { return heap.deviceLocal || type == DeviceType::Integrated; }
+    /// What this process may still use of such heaps.
+    uint64_t offeredBytes() const;
 };
 
 /// Asks the driver for everything above and applies the quirk table. Never throws for a device that merely lacks
-/// something: that becomes `unusableBecause`.
-DeviceInfo describeDevice(const InstanceDispatch& vk, VkPhysicalDevice handle, uint32_t index,
-                          uint32_t instanceVersion);
+/// something: that becomes `unusableBecause`. `queueFamily`: of a host's queue, instead of the one that suits best.
+DeviceInfo describeDevice(const InstanceDispatch& vk, VkPhysicalDevice handle, uint32_t index, uint32_t instanceVersion,
+                          std::optional<uint32_t> queueFamily = std::nullopt);
 
 }  // namespace vulcat::vk

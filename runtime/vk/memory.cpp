@@ -4,57 +4,11 @@
 #include "vk/check.h"
 #include "vk/first_fit.h"
 
-#include <algorithm>
 #include <limits>
 #include <utility>
 
 namespace vulcat::vk {
 namespace {
-
-constexpr VkMemoryPropertyFlags kLocal = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
-constexpr VkMemoryPropertyFlags kHost = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
-constexpr VkMemoryPropertyFlags kCached = VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
-// Protected, lazily allocated and AMD's uncached types need more than plain buffers give them.
-constexpr VkMemoryPropertyFlags kPlain = kLocal | kHost | kCached;
-
-struct Wish {
-    VkMemoryPropertyFlags required;
-    VkMemoryPropertyFlags wanted;
-    VkMemoryPropertyFlags unwanted;
-};
-
-Wish wishFor(MemoryIntent intent, bool unified) {
-    switch (intent) {
-        case MemoryIntent::Upload:
-            return {kHost, 0, kLocal | kCached};
-        case MemoryIntent::Readback:
-            return {kHost, kCached, kLocal};
-        case MemoryIntent::DeviceVisible:
-            return {kHost, kLocal, kCached};
-        case MemoryIntent::Device:
-            break;
-    }
-    // On a card with its own memory the host-visible part is often a small window: leave it to those who need it.
-    return unified ? Wish{kLocal, kHost | kCached, 0} : Wish{kLocal, 0, kHost | kCached};
-}
-
-int countBits(VkMemoryPropertyFlags flags) {
-    return __builtin_popcount(flags);
-}
-
-/// Memory types that satisfy the intent, the best first.
-std::vector<uint32_t> memoryTypes(const VkPhysicalDeviceMemoryProperties& memory, uint32_t allowed, const Wish& wish) {
-    std::vector<std::pair<int, uint32_t>> scored;
-    for (uint32_t i = 0; i < memory.memoryTypeCount; ++i) {
-        const VkMemoryPropertyFlags flags = memory.memoryTypes[i].propertyFlags;
-        if ((allowed >> i & 1) == 0 || (flags & wish.required) != wish.required || (flags & ~kPlain) != 0) continue;
-        scored.emplace_back(countBits(flags & wish.unwanted) - countBits(flags & wish.wanted), i);
-    }
-    std::sort(scored.begin(), scored.end());
-    std::vector<uint32_t> types;
-    for (const auto& item : scored) types.push_back(item.second);
-    return types;
-}
 
 std::string megabytes(uint64_t bytes) {
     return std::to_string(divideUp(bytes, 1u << 20)) + " MiB";
@@ -89,7 +43,7 @@ BufferView BufferView::part(VkDeviceSize at, VkDeviceSize sizeBytes) const {
                                                  std::to_string(at) + " does not fit into " + std::to_string(size) +
                                                  " bytes");
     }
-    return {buffer, offset + at, sizeBytes, mapped != nullptr ? mapped + at : nullptr, address != 0 ? address + at : 0};
+    return {buffer, offset + at, sizeBytes, mapped != nullptr ? mapped + at : nullptr, address != 0 ? address + at : 0, cached};
 }
 
 Buffer::Buffer(Device& device, VkDeviceSize sizeBytes, MemoryIntent intent) : device_(&device) {
@@ -117,10 +71,9 @@ Buffer::Buffer(Device& device, VkDeviceSize sizeBytes, MemoryIntent intent) : de
             device.reserveDeviceBytes(needs.size);
             accountedBytes_ = needs.size;
         }
-        const bool unified = device.mapsDeviceMemory();
-        const Wish wish = wishFor(intent, unified);
+        const bool maps = device.mapsDeviceMemory();
         uint32_t type = 0;
-        memory_ = allocate(device, needs.size, memoryTypes(device.info().memory, needs.memoryTypeBits, wish), type);
+        memory_ = allocate(device, needs.size, memoryTypesFor(device.info(), needs.memoryTypeBits, intent, maps), type);
         check(vk.vkBindBufferMemory(device.handle(), view_.buffer, memory_, 0), "binding buffer memory");
         if (addressed) {
             VkBufferDeviceAddressInfo whole{};
@@ -128,11 +81,12 @@ Buffer::Buffer(Device& device, VkDeviceSize sizeBytes, MemoryIntent intent) : de
             whole.buffer = view_.buffer;
             view_.address = vk.vkGetBufferDeviceAddress(device.handle(), &whole);
         }
-        const bool visible = (device.info().memory.memoryTypes[type].propertyFlags & kHost) == kHost;
-        if (visible && (intent != MemoryIntent::Device || unified)) {
+        const VkMemoryPropertyFlags flags = device.info().memory.memoryTypes[type].propertyFlags;
+        if ((flags & kHostMemory) == kHostMemory && (intent != MemoryIntent::Device || maps)) {
             void* address = nullptr;
             check(vk.vkMapMemory(device.handle(), memory_, 0, VK_WHOLE_SIZE, 0, &address), "mapping memory");
             view_.mapped = static_cast<std::byte*>(address);
+            view_.cached = (flags & VK_MEMORY_PROPERTY_HOST_CACHED_BIT) != 0;
         }
     } catch (...) {
         release();

@@ -2,18 +2,12 @@
 // Memory by intent, never by property flags at call sites: buffers, views, bump arenas.
 
 #include "vk/device.h"
+#include "vk/memory_types.h"
 
 #include <cstddef>
 #include <vector>
 
 namespace vulcat::vk {
-
-enum class MemoryIntent {
-    Device,         ///< fast for the GPU; mapped only where host and device share memory
-    Upload,         ///< the host writes once, the GPU reads once
-    Readback,       ///< the GPU writes, the host reads; cached where there is such memory
-    DeviceVisible,  ///< small, written by the host often and read by the GPU: device-local and mapped if possible
-};
 
 /// The GPU's span: a range of a buffer. Copy freely; valid as long as its Buffer or Arena.
 struct BufferView {
@@ -22,6 +16,7 @@ struct BufferView {
     VkDeviceSize size = 0;        ///< bytes
     std::byte* mapped = nullptr;  ///< host address of the first byte, null when the host cannot see it; always coherent
     VkDeviceAddress address = 0;  ///< where shaders find the first byte; 0 unless ADDRESS is enabled
+    bool cached = false;          ///< reading through `mapped` is fast
 
     /// A part of this view; throws Error(InvalidArgument) when it does not fit. Storage bindings need `at` to keep
     /// limits().storageAlignment.

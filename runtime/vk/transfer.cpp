@@ -134,7 +134,7 @@ void download(Device& device, BufferView from, std::span<std::byte> bytes) {
                                                  std::to_string(from.size));
     }
     if (bytes.empty()) return;
-    if (from.mapped != nullptr) {
+    if (from.mapped != nullptr && from.cached) {
         std::memcpy(bytes.data(), from.mapped, bytes.size());
         return;
     }
