@@ -163,12 +163,11 @@ bool lastTeam(uint row) {
     memoryBarrierBuffer();
     barrier();
     if (ALONE) return true;
-    if (lane == 0) {
-        before = atomicAdd(arrivals[row], 1);
-        memoryBarrierBuffer();
-    }
-    groupMemoryBarrier();
+    // For what all invocations wrote, and by all of them: Metal, to which some drivers translate, knows no barrier of one.
+    memoryBarrierBuffer();
+    if (lane == 0) before = atomicAdd(arrivals[row], 1);
     barrier();
+    memoryBarrierBuffer();
     return before == gl_NumWorkGroups.x - 1;
 }
 

@@ -3,6 +3,7 @@
 # ratios as a Markdown table. Needs the packages that VULCAT_SHARED/peers sets up; says so and ends well where they are missing.
 #   tests/compare_peers.sh [--pairs 5] [--formats w4a8,w4a4,w4a16-g128] [--shapes 4096x4096x1,4096x14336x1,4096x14336x512]
 #                          [--model BAKED_DIR MODEL.gguf] [--best]
+# With --model only the shapes that are named, which is none unless --shapes stands there too.
 # --best leaves out the rival's setting as it comes, which takes minutes a prompt on CPU drivers.
 # Shapes are OUTPUTSxINPUTSxROWS; with many rows only those of the rival's own list (4096x14336 by 1..8 and 512), see below.
 #   VULCAT_BUILD=folder    uses the program built there (without MPI, which the tree of the peers has not) instead of building
@@ -17,7 +18,7 @@ source_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 pairs=5
 formats=w4a8,w4a4,w4a16-g128
-shapes=4096x4096x1,4096x14336x1,4096x14336x512
+shapes=
 baked=
 gguf=
 best_only=
@@ -31,6 +32,7 @@ while [ $# -gt 0 ]; do
         *) fail "unknown argument: $1 (see the head of $0)" ;;
     esac
 done
+[ -n "$shapes$baked" ] || shapes=4096x4096x1,4096x14336x1,4096x14336x512
 shared=${VULCAT_SHARED:-$source_folder/../shared}
 root=${VULCAT_PEERS:-/opt/vulcat-peers}
 rival_ops=/usr/libexec/x86_64-linux-gnu/llama.cpp-tests/test-backend-ops
@@ -137,9 +139,8 @@ if [ -n "$baked" ]; then
     case $gguf in /tmp/*) ;; *) cp "$gguf" "$work/model.gguf"; gguf_inside=$work/model.gguf ;; esac
     model_row tg32
     model_row pp128
-else
-    for shape in ${shapes//,/ }; do
-        # shellcheck disable=SC2086  # three words
-        kernel_row ${shape//x/ }
-    done
 fi
+for shape in ${shapes//,/ }; do
+    # shellcheck disable=SC2086  # three words
+    kernel_row ${shape//x/ }
+done

@@ -45,7 +45,7 @@ class IntegerLinear {
                   const LinearSize& size, uint32_t maxRows, std::span<const LinearTile> tuned = {},
                   uint32_t splits = 0);
 
-    /// All tiles that run on the device within `allowed`, BASE first. Their costs are the table's, which compare only
+    /// All tiles of use on the device within `allowed`, the lowest tier first. Their costs are the table's, which compare only
     /// within a variant.
     static std::vector<LinearTile> tiles(const vk::Device& device, const vk::CapabilitySet& allowed,
                                          const LinearSize& size, uint32_t maxRows);

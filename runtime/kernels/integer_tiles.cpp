@@ -86,8 +86,10 @@ class Tiles {
         const vk::CapabilitySet usable = whole ? allowed : allowed - vk::CapabilitySet{vk::Capability::Subgroup};
         const WeightOrder order = integerOrder(device, allowed, shape_);
         const Variant& usual = choose(variantsOf(shape_, order), usable);
+        // Where a GPU has dot products the tiers below them are slower by far, and take its tuner minutes.
+        const bool dots = !cpu_ && usual.required.contains(vk::Capability::Dot);
         for (const Variant& variant : variantsOf(shape_, order)) {
-            if (!usable.contains(variant.required)) continue;
+            if (!usable.contains(variant.required) || (dots && !variant.required.contains(vk::Capability::Dot))) continue;
             for (const TileHeight& height : tileHeights(variant)) {
                 const bool ahead = takesAhead(variant, height);
                 add(variant, height, 0, &variant == &usual && !(ahead && nvidia_));
@@ -202,11 +204,11 @@ class Tiles {
         if (ahead) item.module += "_ahead";
     }
 
-    /// The largest shape that cuts a block of K and whose sums are whole vectors of four.
+    /// The largest shape that cuts a block of K, whose sums are whole vectors of four and whose rows are eights, as they are loaded.
     std::optional<vk::CoopmatShape> matrixShape() const {
         std::optional<vk::CoopmatShape> best;
         for (const vk::CoopmatShape& shape : device_.info().coopmatShapes) {
-            const bool fits = shape.k % 8 == 0 && kBlockInputs % shape.k == 0 && shape.n % 4 == 0;
+            const bool fits = shape.k % 8 == 0 && kBlockInputs % shape.k == 0 && shape.n % 4 == 0 && shape.m % 8 == 0;
             if (fits && (!best || shape.m * shape.n * shape.k > best->m * best->n * best->k)) best = shape;
         }
         return best;

@@ -22,7 +22,7 @@ struct IntegerTile {
     vk::PipelineSpec spec;  ///< but for the name of its module
 };
 
-/// All tiles that run on the device within `allowed`, BASE first. `maxRows` and `splits` as for IntegerLinear.
+/// All tiles of use on the device within `allowed`, the lowest tier first. `maxRows` and `splits` as for IntegerLinear.
 std::vector<IntegerTile> integerTiles(const vk::Device& device, const vk::CapabilitySet& allowed, const LinearSize& size,
                                       uint32_t maxRows, uint32_t splits);
 

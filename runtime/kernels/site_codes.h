@@ -1,7 +1,7 @@
 #pragma once
 // The whole input of a site in one dispatch, a workgroup a row: source (rows, RMSNorm or SwiGLU), block transform, mix,
-// quantiser. Codes are those of the single kernels one after the other, bit for bit; a small model spends most of its
-// time in starting dispatches, and this starts one instead of four to six.
+// quantiser. Codes are those of the single kernels one after the other, on CPU drivers bit for bit; a GPU may add a norm's squares
+// in another order. A small model spends most of its time in starting dispatches, and this starts one instead of four to six.
 //
 // A row is one workgroup's work, so it pays where a row is short or a workgroup is all a core runs at a time; see
 // preferred().

@@ -141,8 +141,11 @@ uint64_t KeyValueCache::positionBytes(const format::ModelConfig& config) {
 }
 
 uint64_t KeyValueCache::maxContext(const layers::Engine& engine, const format::ModelConfig& config) {
-    return engine.device.limits().maxStorageRange /
-           (uint64_t{layers::attentionShape(config).cacheWidth()} * sizeof(float));
+    const vk::Limits& limits = engine.device.limits();
+    uint64_t bytes = limits.maxStorageRange;
+    constexpr uint64_t kElement = 16;
+    if (engine.allowed.contains(vk::Capability::Texel)) bytes = std::min(bytes, kElement * limits.maxTexelElements);
+    return bytes / (uint64_t{layers::attentionShape(config).cacheWidth()} * sizeof(float));
 }
 
 }  // namespace vulcat::model

@@ -31,12 +31,23 @@ void* findFunction(void* library, const char* name) {
     return reinterpret_cast<void*>(::GetProcAddress(static_cast<HMODULE>(library), name));
 }
 #else
+#ifdef __APPLE__
+constexpr const char* kLoaderMissing = "no Vulkan loader libvulkan.1.dylib and no libMoltenVK.dylib: install the Vulkan SDK";
+constexpr const char* kLoaders[] = {"libvulkan.1.dylib", "libvulkan.dylib", "/usr/local/lib/libvulkan.1.dylib", "libMoltenVK.dylib"};
+#elif defined(__ANDROID__)
+constexpr const char* kLoaderMissing = "this system has no Vulkan loader libvulkan.so";
+constexpr const char* kLoaders[] = {"libvulkan.so.1", "libvulkan.so"};
+#else
 constexpr const char* kLoaderMissing =
     "the Vulkan loader libvulkan.so.1 is not installed (Debian: apt-get install libvulkan1 mesa-vulkan-drivers)";
+constexpr const char* kLoaders[] = {"libvulkan.so.1", "libvulkan.so"};
+#endif
 
 void* openVulkan() {
-    void* library = dlopen("libvulkan.so.1", RTLD_NOW | RTLD_LOCAL);
-    return library != nullptr ? library : dlopen("libvulkan.so", RTLD_NOW | RTLD_LOCAL);
+    for (const char* name : kLoaders) {
+        if (void* library = dlopen(name, RTLD_NOW | RTLD_LOCAL)) return library;
+    }
+    return nullptr;
 }
 void closeVulkan(void* library) {
     dlclose(library);
