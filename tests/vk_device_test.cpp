@@ -63,6 +63,24 @@ class Faults {
     vk::Loader loader_;
 };
 
+PFN_vkGetPhysicalDeviceProperties2 realProperties = nullptr;
+
+/// The device as one whose subgroups may also be half as long.
+VKAPI_ATTR void VKAPI_CALL severalSizes(VkPhysicalDevice device, VkPhysicalDeviceProperties2* properties) {
+    realProperties(device, properties);
+    for (auto* next = static_cast<VkBaseOutStructure*>(properties->pNext); next != nullptr; next = next->pNext) {
+        if (next->sType != VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES) continue;
+        reinterpret_cast<VkPhysicalDeviceSubgroupSizeControlProperties*>(next)->minSubgroupSize /= 2;
+    }
+}
+
+VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL severalSizesInstanceProc(VkInstance instance, const char* name) {
+    const PFN_vkVoidFunction function = realInstanceProc(instance, name);
+    if (std::strcmp(name, "vkGetPhysicalDeviceProperties2") != 0) return function;
+    realProperties = reinterpret_cast<PFN_vkGetPhysicalDeviceProperties2>(function);
+    return reinterpret_cast<PFN_vkVoidFunction>(severalSizes);
+}
+
 void submitFill(vk::Device& device, vk::Recorder& recorder, const vk::BufferView& view) {
     recorder.begin();
     recorder.fill(view, 7);
@@ -150,6 +168,37 @@ TEST_CASE("a host's device works and stays the host's") {
     CHECK_THROWS_WITH(submitFill(recordOnly, other, buffer.view()), doctest::Contains("gave no queue"));
     host.instance = VK_NULL_HANDLE;
     CHECK_THROWS_WITH(vk::Device{host}, doctest::Contains("AdoptedDevice needs"));
+}
+
+TEST_CASE("a host's device with several sizes of subgroups has kernels of subgroups only where their size can be asked for") {
+    GpuFixture gpu;
+    if (!gpu.device().info().subgroupSizeControl) {
+        MESSAGE("SKIPPED: ", gpu.device().info().name, " has no control of subgroup sizes");
+        return;
+    }
+    vk::Loader loader;
+    realInstanceProc = loader.getInstanceProcAddr();
+    const vk::CapabilitySet ofSubgroups{Capability::Subgroup, Capability::Scalars, Capability::Coopmat};
+    vk::AdoptedDevice host{.getInstanceProcAddr = realInstanceProc,
+                           .instance = gpu.instance().handle(),
+                           .physicalDevice = gpu.device().info().handle,
+                           .device = gpu.device().handle(),
+                           .queue = VK_NULL_HANDLE,
+                           .queueFamily = gpu.device().queueFamily(),
+                           .instanceVersion = gpu.instance().version(),
+                           .enabled = ofSubgroups,
+                           .subgroupSizeControlEnabled = false,
+                           .lockQueue = {},
+                           .unlockQueue = {}};
+    if (gpu.device().info().limits.minSubgroupSize == gpu.device().info().limits.maxSubgroupSize)
+        CHECK(vk::Device(host).enabled().contains(Capability::Subgroup));
+    host.getInstanceProcAddr = severalSizesInstanceProc;
+    const vk::Device without(host);
+    CHECK((without.enabled() & ofSubgroups).empty());
+    CHECK((without.capabilities() & ofSubgroups).empty());
+    CHECK_FALSE(without.subgroupSizeControl());
+    host.subgroupSizeControlEnabled = true;
+    CHECK(vk::Device(host).enabled().contains(Capability::Subgroup));
 }
 
 TEST_CASE("a lost device is an error with its own code, and everything can be torn down") {
