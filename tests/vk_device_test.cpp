@@ -81,6 +81,21 @@ VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL severalSizesInstanceProc(VkInstance ins
     return reinterpret_cast<PFN_vkVoidFunction>(severalSizes);
 }
 
+/// The fixture's device as a host hands its own over, without a queue.
+vk::AdoptedDevice hostOf(GpuFixture& gpu) {
+    return {.getInstanceProcAddr = gpu.instance().getInstanceProcAddr(),
+            .instance = gpu.instance().handle(),
+            .physicalDevice = gpu.device().info().handle,
+            .device = gpu.device().handle(),
+            .queue = VK_NULL_HANDLE,
+            .queueFamily = gpu.device().queueFamily(),
+            .instanceVersion = gpu.instance().version(),
+            .enabled = {},
+            .subgroupSizeControlEnabled = gpu.device().subgroupSizeControl(),
+            .lockQueue = {},
+            .unlockQueue = {}};
+}
+
 void submitFill(vk::Device& device, vk::Recorder& recorder, const vk::BufferView& view) {
     recorder.begin();
     recorder.fill(view, 7);
@@ -140,17 +155,9 @@ TEST_CASE("features outside of what is allowed are off") {
 TEST_CASE("a host's device works and stays the host's") {
     GpuFixture gpu;
     int locks = 0;
-    vk::AdoptedDevice host{.getInstanceProcAddr = gpu.instance().getInstanceProcAddr(),
-                           .instance = gpu.instance().handle(),
-                           .physicalDevice = gpu.device().info().handle,
-                           .device = gpu.device().handle(),
-                           .queue = VK_NULL_HANDLE,
-                           .queueFamily = gpu.device().queueFamily(),
-                           .instanceVersion = gpu.instance().version(),
-                           .enabled = {},
-                           .subgroupSizeControlEnabled = gpu.device().subgroupSizeControl(),
-                           .lockQueue = [&] { ++locks; },
-                           .unlockQueue = [&] { locks += 10; }};
+    vk::AdoptedDevice host = hostOf(gpu);
+    host.lockQueue = [&] { ++locks; };
+    host.unlockQueue = [&] { locks += 10; };
     gpu.device().dispatch().vkGetDeviceQueue(host.device, host.queueFamily, 0, &host.queue);
     vk::Device device(host);
     CHECK((device.enabled() - vk::CapabilitySet{Capability::Subgroup, Capability::Texel, Capability::Scalars}).empty());
@@ -179,17 +186,9 @@ TEST_CASE("a host's device with several sizes of subgroups has kernels of subgro
     vk::Loader loader;
     realInstanceProc = loader.getInstanceProcAddr();
     const vk::CapabilitySet ofSubgroups{Capability::Subgroup, Capability::Scalars, Capability::Coopmat};
-    vk::AdoptedDevice host{.getInstanceProcAddr = realInstanceProc,
-                           .instance = gpu.instance().handle(),
-                           .physicalDevice = gpu.device().info().handle,
-                           .device = gpu.device().handle(),
-                           .queue = VK_NULL_HANDLE,
-                           .queueFamily = gpu.device().queueFamily(),
-                           .instanceVersion = gpu.instance().version(),
-                           .enabled = ofSubgroups,
-                           .subgroupSizeControlEnabled = false,
-                           .lockQueue = {},
-                           .unlockQueue = {}};
+    vk::AdoptedDevice host = hostOf(gpu);
+    host.enabled = ofSubgroups;
+    host.subgroupSizeControlEnabled = false;
     if (gpu.device().info().limits.minSubgroupSize == gpu.device().info().limits.maxSubgroupSize)
         CHECK(vk::Device(host).enabled().contains(Capability::Subgroup));
     host.getInstanceProcAddr = severalSizesInstanceProc;
