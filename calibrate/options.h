@@ -76,7 +76,7 @@ struct CalibrateOptions {
     std::optional<double> targetBits;
     uint64_t seed = 0;                        ///< chooses the rows that the report measures on, and random signs
     bool overwrite = false;                   ///< replace outDir, and drop an unfinished run of another recipe
-    int threads = 0;                          ///< 0: one a core; never changes a byte of the result
+    int threads = 0;                          ///< 0: as many as it may use; never changes a byte of the result
     Team* team = nullptr;                     ///< processes that share the work; the caller's, or none
     const std::atomic<bool>* stop = nullptr;  ///< set to true: Error(Cancelled) soon, and the run can be resumed
 };

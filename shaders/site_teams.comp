@@ -166,6 +166,7 @@ bool lastTeam(uint row) {
     // For what all invocations wrote, and by all of them: Metal, to which some drivers translate, knows no barrier of one.
     memoryBarrierBuffer();
     if (lane == 0) before = atomicAdd(arrivals[row], 1);
+    memoryBarrierBuffer();
     barrier();
     memoryBarrierBuffer();
     return before == gl_NumWorkGroups.x - 1;

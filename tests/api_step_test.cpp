@@ -182,6 +182,32 @@ TEST_CASE("a session is saved, restored in another one, and refuses damaged byte
     CHECK(first.logits() == second.logits());
 }
 
+TEST_CASE("a state of long passes goes on in a session of short ones, and when that is made again") {
+    VULCAT_SHARED_OR_SKIP(folder, "models/stories260K");
+    vulcat::Context context;
+    vulcat::Model model(context, folder.string());
+    vulcat::Session first(model, 64);
+    first.append(model.tokenize("Lily and Tom went to the park to play with", true));
+    REQUIRE(first.position() > 8);
+    const int32_t next = first.sample();
+    auto info = vulcat::test::sized<VulcatSessionInfo>();
+    info.contextLength = 64;
+    info.chunkRows = 4;
+    VulcatSession small = nullptr;
+    good(context.handle(), vulcatCreateSession(model.handle(), &info, &small));
+    const std::vector<unsigned char> state = first.save();
+    good(context.handle(), vulcatSessionRestore(small, state.data(), state.size()));
+    for (int i = 0; i < 2; ++i) {
+        CHECK(vulcatSessionPosition(small) == first.position());
+        int32_t token = -1;
+        good(context.handle(), vulcatSessionSample(small, &token));
+        CHECK(token == next);
+        // Its history holds the long pass, which runs anew in pieces.
+        context.recreate();
+    }
+    vulcatDestroySession(small);
+}
+
 TEST_CASE("after recreate the same tokens follow") {
     VULCAT_SHARED_OR_SKIP(folder, "models/stories260K");
     vulcat::Context context;

@@ -129,7 +129,7 @@ TEST_CASE("a tuning blob from before float linears were tuned is passed over") {
         char module[48] = "integer_linear_w4";
     };
     static_assert(sizeof(OldRecord) == 80);
-    const std::vector<OldRecord> records(11);  // together a whole number of today's
+    const std::vector<OldRecord> records(13);  // together a whole number of today's
     const uint64_t oldId = (3 ^ 0x74756e696e67u) + sizeof(OldRecord);
     const std::vector<std::byte> blob = vk::wrapPipelineCache(info, oldId, std::as_bytes(std::span(records)));
     const Tuning tuning(info, 3, blob);

@@ -197,8 +197,11 @@ TEST_CASE("quirks take capabilities away and say why") {
     vk::applyQuirks(info);
     CHECK(info.available == CapabilitySet{Capability::Dot});
     CHECK(info.capabilities == CapabilitySet{Capability::Dot});
-    REQUIRE(info.quirks.size() == 1);
-    CHECK(info.quirks[0].find("without SUBGROUP: ") == 0);
+    REQUIRE(info.quirks.size() == 2);
+    CHECK(info.quirks[0].find("no sites by several workgroups: ") == 0);
+    CHECK(info.quirks[1].find("without SUBGROUP: ") == 0);
+    CHECK_FALSE(info.workgroupsShare);
+    CHECK(device(0, "another", vk::DeviceType::Discrete, 1).workgroupsShare);
 
     vk::DeviceInfo software = device(0, "llvmpipe", vk::DeviceType::Cpu, 1);
     software.driverId = VK_DRIVER_ID_MESA_LLVMPIPE;

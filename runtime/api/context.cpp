@@ -18,14 +18,6 @@ VulcatLogLevel levelOf(vk::MessageSeverity severity) {
     return VULCAT_LOG_ERROR;
 }
 
-uint64_t localMemory(const vk::DeviceInfo& info) {
-    uint64_t largest = 0;
-    for (const vk::MemoryHeap& heap : info.heaps) {
-        if (heap.deviceLocal) largest = std::max(largest, heap.sizeBytes);
-    }
-    return largest;
-}
-
 std::vector<std::byte> copyBlob(const void* data, size_t bytes, const char* field) {
     api::requireArgument(data != nullptr || bytes == 0, field);
     const auto* first = static_cast<const std::byte*>(data);
@@ -215,7 +207,7 @@ VulcatResult vulcatContextDevice(VulcatContext context, VulcatDeviceInfo* device
         api::copyText(info.name, known.name, sizeof known.name);
         api::copyText(info.driverName + " " + info.driverVersionText, known.driver, sizeof known.driver);
         api::copyText(info.uuidText(), known.uuid, sizeof known.uuid);
-        known.memoryBytes = localMemory(info);
+        known.memoryBytes = info.limits.heapBytes;
         known.usedBytes = engine.device.deviceBytes();
         known.pipelineCount = static_cast<uint32_t>(engine.pipelines.createdCount());
         api::writeStruct(known, deviceInfo, "deviceInfo");

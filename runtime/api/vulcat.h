@@ -168,7 +168,7 @@ typedef struct VulcatDeviceInfo {
     char name[256];         /* as the driver says it */
     char driver[256];       /* driver name and version */
     char uuid[37];          /* zero-terminated, lower case, with dashes */
-    uint64_t memoryBytes;   /* of the largest device-local heap */
+    uint64_t memoryBytes;   /* of the largest heap that is device-local, or any of an integrated GPU */
     uint64_t usedBytes;     /* device memory that this context holds now */
     uint32_t pipelineCount; /* compute pipelines made so far: it does not grow while recording, appending or stepping */
 } VulcatDeviceInfo;
@@ -247,7 +247,7 @@ VULCAT_API void vulcatDestroyModel(VulcatModel model);
  * is timed, and keeps the fastest: layers and models that are made in the context from now on use them, and those that
  * are given the context's VULCAT_BLOB_TILES. Results of layers with integer activations stay the same, bit for bit; those
  * with float activations, the head's among them, may be added in another order: they stay the same within rounding.
- * Takes seconds and device memory for a copy of the largest layer, on a GPU 64 MiB at least. progress may be NULL;
+ * Takes seconds and device memory for a copy of the largest layer, on a GPU of as many as 256 MiB. progress may be NULL;
  * ended by it (VULCAT_ERROR_CANCELLED), nothing is kept. */
 VULCAT_API VulcatResult vulcatTuneModel(VulcatModel model, VulcatProgressFunction progress, void* userData);
 
@@ -337,7 +337,7 @@ VULCAT_API VulcatResult vulcatSessionStep(VulcatSession session, uint32_t budget
  * *bytes is the room at `data`, on return the size; data NULL: only the size. */
 VULCAT_API VulcatResult vulcatSessionSave(VulcatSession session, void* data, size_t* bytes);
 /* Takes a saved state of a session of the same model. Nothing changes unless all is right with the bytes
- * (VULCAT_ERROR_INVALID_FILE) and they fit the context length and chunkRows. */
+ * (VULCAT_ERROR_INVALID_FILE) and they fit the context length. */
 VULCAT_API VulcatResult vulcatSessionRestore(VulcatSession session, const void* data, size_t bytes);
 
 typedef struct VulcatSampling {

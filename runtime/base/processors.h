@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 namespace vulcat {
 
@@ -38,8 +39,10 @@ inline double quotaOfProcess(const std::filesystem::path& root = "/") {
         const size_t first = line.find(':'), second = line.find(':', first == std::string::npos ? first : first + 1);
         if (second == std::string::npos) continue;
         const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
-        if (controllers != ",," && controllers.find(",cpu,") == std::string::npos) continue;
-        for (const std::string_view mount : {"", "cpu", "cpu,cpuacct", "unified"}) {
+        const bool unified = controllers == ",,";
+        if (!unified && controllers.find(",cpu,") == std::string::npos) continue;
+        const auto mounts = unified ? std::vector<std::string_view>{"", "unified"} : std::vector<std::string_view>{"cpu", "cpu,cpuacct"};
+        for (const std::string_view mount : mounts) {
             // A container may see its own group as the top, whatever the path says.
             std::filesystem::path path = std::filesystem::path(line.substr(second + 1)).relative_path().lexically_normal();
             for (;; path = path.parent_path()) {

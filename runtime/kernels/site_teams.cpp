@@ -113,10 +113,8 @@ SiteTeams::SiteTeams(vk::Device& device, vk::PipelineLibrary& library, const Sit
 }
 
 bool SiteTeams::suits(const vk::Device& device, const SiteCodesShape& shape) {
-    // On a CPU the invocations of a workgroup run one after the other, and what they wait for each other is dear. And Metal, at
-    // least before 3.2, promises no workgroup that it sees what another wrote.
-    if (device.info().driverId == VK_DRIVER_ID_MOLTENVK) return false;
-    return device.info().type != vk::DeviceType::Cpu && shape.width > 512;
+    // On a CPU the invocations of a workgroup run one after the other, and what they wait for each other is dear.
+    return device.info().workgroupsShare && device.info().type != vk::DeviceType::Cpu && shape.width > 512;
 }
 
 // What a site works in serves both kernels.

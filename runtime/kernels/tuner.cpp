@@ -48,7 +48,7 @@ class Timer {
             times *= 2;
             elapsed = run(rows, times);
         }
-        const double seconds = options_.secondsEach / 2;  // a tile is timed twice
+        const double seconds = options_.secondsEach / 2;  // a tile is timed twice, on a GPU some more often
         double spent = 0;
         for (size_t runs = 0;
              (runs < kLeastRuns && spent < kPatience * seconds) || spent < seconds; ++runs) {
@@ -125,7 +125,8 @@ void timeEach(Trial& trial, Timer& timer, std::vector<LinearTile>& tiles) {
         }
         const auto passes = static_cast<double>(divideUp(rows, tile.rows));
         // Not 0, where a device takes no longer for many passes than for one.
-        tile.cost = passes > 1 ? std::max((many - one) / (passes - 1), kLeastShare * many / passes) : many;
+        // Nor more than all of it by passes: caches that many rows overrun are no reason to expect the worse of more.
+        tile.cost = passes > 1 ? std::clamp((many - one) / (passes - 1), kLeastShare * many / passes, many / passes) : many;
         tile.start = std::max(many - passes * tile.cost, 0.0);
         tile.atOnce = 1;
     }

@@ -38,7 +38,8 @@ bool isSane(const TileRecord& record) {
                         record.format <= static_cast<uint32_t>(WeightFormat::BF16);
     const bool size = floats || (codes && record.input == static_cast<uint32_t>(LinearInput::Codes));
     return size && record.rows > 0 && record.rows <= 1024 && record.tiles <= 1024 && record.splits <= 1024 && record.form <= 16 &&
-           record.cost > 0 && record.cost < 1e15 && record.start >= 0 && record.start < 1e15 && std::memchr(record.module, 0, sizeof record.module) != nullptr;
+           record.cost > 0 && record.cost < 1e15 && record.start >= 0 && record.start < 1e15 &&
+           std::memchr(record.module, 0, sizeof record.module) != nullptr;
 }
 
 }  // namespace

@@ -4,8 +4,9 @@
 // rounding of a sum that is added in another order.
 
 #include "kernels/linear_weights.h"
-#include "base/checked.h"
 #include "vk/device_info.h"
+
+#include "base/checked.h"
 
 #include <algorithm>
 #include <cstddef>

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 #include <string>
 #include <utility>
 
@@ -60,6 +61,28 @@ vk::BufferView uploadTable(const DecoderModel& model, vk::Arena& arena, uint32_t
 
 }  // namespace
 
+/// Leaves nothing on the device that an exception has cut off: who writes to the cache next must not meet it there.
+class Session::Settles {
+  public:
+    explicit Settles(Session& session) : session_(session), before_(std::uncaught_exceptions()) {}
+    ~Settles() {
+        if (std::uncaught_exceptions() == before_) return;
+        for (vk::Recorder& recorder : session_.recorders_) {
+            try {
+                session_.model_.engine().device.wait(recorder);
+            } catch (const Error&) {
+                // A lost device does nothing any more; the error on its way says it.
+            }
+        }
+    }
+    Settles(const Settles&) = delete;
+    Settles& operator=(const Settles&) = delete;
+
+  private:
+    Session& session_;
+    int before_;
+};
+
 SessionShape sessionShape(const layers::Engine& engine, const format::ModelConfig& config,
                           const SessionOptions& options) {
     SessionShape shape;
@@ -101,6 +124,7 @@ std::vector<float> Session::forward(std::span<const int32_t> tokens, LogitsRows 
         return capturedLogits();
     }
     requireRoom(tokens);
+    const Settles settles(*this);
     std::vector<float> logits;
     uint32_t position = position_;
     std::vector<uint32_t> passEnds;
@@ -130,15 +154,19 @@ std::vector<float> Session::forward(std::span<const int32_t> tokens, LogitsRows 
 }
 
 void Session::replay(const SessionHistory& history) {
+    const Settles settles(*this);
     uint32_t begin = 0;
-    for (const uint32_t end : history.passEnds) {
-        const auto chunk = std::span(history.tokens).subspan(begin, end - begin);
-        setTokens(chunk);
-        recorder().begin();
-        recordPass(end - begin, begin, false);
-        submit();
-        commit(chunk);
-        begin = end;
+    for (const uint32_t passEnd : history.passEnds) {
+        while (begin < passEnd) {
+            const uint32_t rows = std::min(passEnd - begin, chunkRows_);
+            const auto chunk = std::span(history.tokens).subspan(begin, rows);
+            setTokens(chunk);
+            recorder().begin();
+            recordPass(rows, begin, false);
+            submit();
+            commit(chunk);
+            begin += rows;
+        }
     }
 }
 

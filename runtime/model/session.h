@@ -131,6 +131,7 @@ class Session {
     void recordHead(uint32_t firstRow, uint32_t rows);
     void recordLogits(uint32_t firstRow, uint32_t rows);
     void readLogits(uint32_t firstRow, uint32_t rows, std::vector<float>& logits);
+    class Settles;
     void submit();
     /// The device works on it while the next part of the pass is recorded; submit() ends it.
     void submitAhead();

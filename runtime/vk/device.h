@@ -97,7 +97,7 @@ class Device {
     void reserveDeviceBytes(uint64_t sizeBytes);
     void releaseDeviceBytes(uint64_t sizeBytes) { deviceBytes_ -= sizeBytes; }
     uint64_t deviceBytes() const { return deviceBytes_; }  ///< allocated now with intent Device or DeviceVisible
-    /// What may still be allocated: of the caller's budget, or else of what the driver says about its device heaps.
+    /// What may still be allocated: of the caller's budget, or else of what the driver says about its heaps.
     uint64_t availableBytes() const;
 
   private:

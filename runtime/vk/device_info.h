@@ -56,6 +56,7 @@ struct DeviceInfo {
     std::optional<uint32_t> queueFamily;  ///< the family used: compute without graphics before compute with graphics
     std::string lowPriorityExtension;     ///< to enable for a queue of low global priority; empty: not offered
     std::vector<std::string> extensions;  ///< device extensions present, sorted
+    bool workgroupsShare = true;          ///< one may read what another of the same dispatch wrote, given barriers and an atomic
     std::vector<std::string> quirks;      ///< one sentence for each entry of the quirk table that applied
     std::string unusableBecause;          ///< empty: usable
 

@@ -10,7 +10,7 @@ namespace vulcat::vk {
 struct Limits {
     uint64_t maxStorageRange = 0;  ///< bytes one storage buffer binding may span
     uint64_t maxAllocation = 0;    ///< bytes of one memory allocation
-    uint64_t heapBytes = 0;        ///< largest device-local heap; when lowered, a budget for all Device allocations
+    uint64_t heapBytes = 0;        ///< largest heap for Device memory; when lowered, a budget for all Device allocations
     uint64_t maxTexelElements = 0;  ///< 16-byte elements of one uniform texel buffer
     std::array<uint32_t, 3> maxWorkgroupCount{};
     std::array<uint32_t, 3> maxWorkgroupSize{};

@@ -64,6 +64,10 @@ const Quirk kQuirks[] = {
 }  // namespace
 
 void applyQuirks(DeviceInfo& info) {
+    if (info.driverId == VK_DRIVER_ID_MOLTENVK) {
+        info.workgroupsShare = false;
+        info.quirks.push_back("no sites by several workgroups: Metal before 3.2 does not promise that one sees what another wrote");
+    }
     for (const Quirk& quirk : kQuirks) {
         if (!quirk.applies(info) || (info.available & quirk.removes).empty()) continue;
         info.capabilities = info.capabilities - quirk.removes;

@@ -210,7 +210,7 @@ void addBenchCommand(CommandLine& line) {
     command.flag("--candidates", a->candidates, "With --tune: print every kernel that was measured, not only those that won");
     command.flag("--calibrate", a->calibrate, "Measure calibration's heavy steps on the CPU instead of a model");
     command.option("--width", a->width, "With --calibrate: inputs and outputs of the layer").range(128, 16384);
-    command.option("-t,--threads", a->threads, "With --calibrate: CPU threads; 0: one a core").range(0, 1024);
+    command.option("-t,--threads", a->threads, "With --calibrate: CPU threads; 0: as many as it may use").range(0, 1024);
     command.action([a] { return bench(*a); });
 }
 

@@ -169,7 +169,7 @@ void addCalibrateCommand(CommandLine& line) {
     command.option("--seq-len", o.texts.seqLen, "Tokens in a sequence at most (and never more than the model's context)")
         .range(2, 1 << 20);
     command.option("--seed", o.seed, "Chooses the rows the report measures on, and random signs");
-    command.option("-t,--threads", o.threads, "CPU threads; 0: one a core. Never changes the result").range(0, 1024);
+    command.option("-t,--threads", o.threads, "CPU threads; 0: as many as it may use. Never changes the result").range(0, 1024);
     command.flag("--overwrite", o.overwrite, "Replace the output folder once the new one is complete");
     command.flag("--dry-run", a->dryRun, "Only say what peak memory, disk and time it would take");
     command.footer(

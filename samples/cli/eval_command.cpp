@@ -160,7 +160,7 @@ void addEvalCommand(CommandLine& line) {
     command.option("--seq-len", o.texts.seqLen, "Tokens in a sequence at most (and never more than the model's context)").range(2, 1 << 20);
     command.option("-d,--device", a->device, "auto, or an index, a UUID, or part of a name of `vulcat devices`");
     command.flag("--cpu", a->cpu, "Use the calibrator's own decoder on the CPU instead of a Vulkan device");
-    command.option("-t,--threads", o.threads, "CPU threads of --cpu; 0: one a core").range(0, 1024);
+    command.option("-t,--threads", o.threads, "CPU threads of --cpu; 0: as many as it may use").range(0, 1024);
     command.option("--format", a->format, "Output format").oneOf({"text", "json"});
     command.action([a] {
         if (!a->base.empty()) a->options.baseDir = a->base;

@@ -65,7 +65,7 @@ void addReportCommand(CommandLine& line) {
     command.option("--separator", c.judging.separator, "What stands between texts in a file; none: one long text cut into windows");
     command.option("--samples", c.calibration.samples, "Sequences that calibrate GPTQ, from the start").positive();
     command.option("--last", c.judging.samples, "Sequences that judge, from the end").positive();
-    command.option("-t,--threads", c.threads, "CPU threads; 0: one a core").range(0, 1024);
+    command.option("-t,--threads", c.threads, "CPU threads; 0: as many as it may use").range(0, 1024);
     command.action([a] { return writeReport(*a); });
 }
 

@@ -78,7 +78,7 @@ void addStatisticsCommand(CommandLine& line) {
     command.option("--share", a->share, "The part of the sequences that this run takes, as i/n");
     command.option("--merge", a->merge, "Files of other shares to add up, instead of reading texts");
     command.option("--seed", o.seed, "Chooses the rows that reports measure on");
-    command.option("-t,--threads", o.threads, "CPU threads; 0: one a core. Never changes the result").range(0, 1024);
+    command.option("-t,--threads", o.threads, "CPU threads; 0: as many as it may use. Never changes the result").range(0, 1024);
     command.footer(
         "Shares of the same texts, options and model merge to what one run gathers, whichever machines they ran on;\n"
         "`vulcat calibrate --statistics FILE` starts from there. An interrupted run continues when it is repeated.\n"

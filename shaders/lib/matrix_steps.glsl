@@ -1,5 +1,8 @@
 // Steps of the tiles of integer_linear_coopmat.comp on their way from memory: words that invocations hold until there is room in
 // shared memory, then bytes in the order of K there.
+// Needs: the sizes and buffers of integer_linear_coopmat.comp, its shared quads, columnScales and columnSums, and push.
+// Gives: rowWord(row), parameterOf(column, group); findLoads() (with AHEAD), loadStep(slot, block), storeStep(slot, side);
+//        loadColumns(group), storeColumns(group).
 
 const uint ACTIVATION_LOADS = (2 * STEP * TILE_ROWS + THREADS - 1) / THREADS;  // of an invocation
 const uint WEIGHT_LOADS = (UNITS_OF_BLOCK * STEP * TILE_COLUMNS + THREADS - 1) / THREADS;
