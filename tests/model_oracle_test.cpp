@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cmath>
 #include <string>
+#include <thread>
 #include <vector>
 
 using namespace vulcat;
@@ -213,6 +214,35 @@ std::vector<float> byToken(const model::DecoderModel& decoder, std::span<const i
 }
 
 }  // namespace
+
+TEST_CASE("without timestamps slices that are left running hold many commands all the same, and give the same logits") {
+    vk::DeviceOptions options;
+    options.limits.timestampMask = 0;
+    test::GpuFixture gpu(options);
+    const test::TempFolder folder;
+    test::writeModelFolder(folder.path(), baked(4, 8, RandomTransform::Blocks, 35));
+    const model::DecoderModel decoder(engineOf(gpu), folder.path());
+    model::Session session(decoder, {.contextLength = 64});
+    model::Session whole(decoder, {.contextLength = 64});
+    model::StepCosts costs(gpu.device().info(), 0);
+    model::Stepper stepper(session, costs);
+    const auto tokens = randomTokens(5, 90, 3);
+    uint64_t slices = 0, dispatches = 0;
+    for (size_t i = 0; i < tokens.size(); ++i) {
+        stepper.queue({&tokens[i], 1});
+        while (!stepper.idle()) {
+            const model::StepReport report = stepper.step(std::chrono::milliseconds(60), model::StepMode::Graphics);
+            // A frame goes by, in which the slice ends; what it took is not seen.
+            std::this_thread::sleep_for(std::chrono::milliseconds(80));
+            if (i < 3) continue;
+            slices += report.slices;
+            dispatches += report.dispatches;
+        }
+        CHECK(stepper.takeLogits() == whole.forward({&tokens[i], 1}));
+    }
+    CHECK(slices > 0);
+    CHECK(dispatches > 2 * slices);  // one each, where a frame counts as what a command took
+}
 
 TEST_CASE("a token in one dispatch agrees with the CPU decoder, with single kernels, and with its slices to the bit") {
     test::GpuFixture gpu;

@@ -79,7 +79,7 @@ StepReport Stepper::stepOn(double budgetNs, StepMode mode) {
     bool first = true;
     while (true) {
         if (inFlight_) {
-            if (leave && !device.finished(recorder_)) return finishReport(report);
+            if (leave && !waitsFor_ && !device.finished(recorder_)) return finishReport(report);
             device.wait(recorder_);
             collectSlice(report);
             if (inPass_ && nextCommand_ == list_.size()) endPass();
@@ -92,7 +92,9 @@ StepReport Stepper::stepOn(double budgetNs, StepMode mode) {
         if (pieces_.empty()) return finishReport(report);
         submitSlice(first ? budgetNs : left);
         first = false;
-        if (leave) return finishReport(report);
+        // Without timestamps a slice that ends while the host is elsewhere tells nothing: those to learn from are waited for.
+        waitsFor_ = !leave || (!timer_.works() && detailed_);
+        if (!waitsFor_) return finishReport(report);
     }
 }
 
@@ -221,20 +223,22 @@ void Stepper::collectSlice(StepReport& report) {
     const std::vector<double> times = timer_.collect();
     double total = 0;
     for (double time : times) total += time;
-    if (times.empty()) {
+    const bool seen = timer_.works() || waitsFor_;
+    if (!timer_.works() && seen) {
         // No timestamps: the host's clock, which includes the way there and back.
         const auto elapsed = std::chrono::steady_clock::now() - submittedAt_;
         total = static_cast<double>(std::chrono::duration_cast<std::chrono::nanoseconds>(elapsed).count());
     }
-    learn(times, total);
+    if (seen) learn(times, total);
     double shortest = kUnlimited;
     double sum = 0;
-    bool known = true;
+    bool known = seen;
     for (const Piece& piece : pieces_) {
         shortest = std::min(shortest, piece.estimateNs);
         sum += piece.estimateNs;
         known = known && piece.estimateNs > 0;
     }
+    if (!seen) total = sum;  // it ended some time before this step
     ++report.slices;
     report.dispatches += static_cast<uint32_t>(pieces_.size());
     report.deviceNs += total;

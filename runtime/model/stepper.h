@@ -22,7 +22,8 @@ namespace vulcat::model {
 
 enum class StepMode {
     Balance,   ///< slices one after the other within the budget, nothing in flight on return
-    Graphics,  ///< one slice is submitted and left running; none while one runs
+    Graphics,  ///< one slice is submitted and left running; none while one runs. Without timestamps on the queue, a slice of
+               ///< commands whose cost is not well known yet is waited for, and now and then another
     Compute,   ///< commands are never cut; returns after the submission that used up the budget
 };
 
@@ -83,6 +84,7 @@ class Stepper {
     std::vector<int32_t> chunk_;                // of the pass
     bool inPass_ = false;
     bool inFlight_ = false;
+    bool waitsFor_ = true;  // the slice in flight: this step sees its end
     bool detailed_ = false;
     size_t nextCommand_ = 0;
     uint64_t nextUnit_ = 0;  // of the command that is being cut, see Units

@@ -19,6 +19,7 @@ Limits Limits::unlimited() {
     limits.maxSharedBytes = kMax32;
     limits.maxStorageBuffers = kMax32;
     limits.maxPushBytes = kMax32;
+    limits.timestampMask = kMax64;
     return limits;
 }
 
@@ -37,6 +38,8 @@ Limits Limits::loweredTo(const Limits& other) const {
     lower(result.maxSharedBytes, other.maxSharedBytes);
     lower(result.maxStorageBuffers, other.maxStorageBuffers);
     lower(result.maxPushBytes, other.maxPushBytes);
+    result.timestampMask &= other.timestampMask;
+    if (result.timestampMask == 0) result.timestampPeriodNs = 0;
     result.storageAlignment = std::max(result.storageAlignment, other.storageAlignment);
     return result;
 }

@@ -23,7 +23,7 @@ struct Limits {
     uint32_t minSubgroupSize = 0;
     uint32_t maxSubgroupSize = 0;
     double timestampPeriodNs = 0;    ///< 0: no timestamps on the queue
-    uint64_t timestampMask = 0;  ///< the bits of a timestamp that count
+    uint64_t timestampMask = 0;  ///< the bits of a timestamp that count; lowered to 0: no timestamps
 
     /// No limit at all: what to start from when lowering a few.
     static Limits unlimited();
