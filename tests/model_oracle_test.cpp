@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cmath>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -62,15 +63,17 @@ Comparison compare(const std::vector<float>& got, const calibrate::Matrix& expec
 }
 
 /// Runs the model on both sides: as a whole and, on the GPU, in a prompt of 11 tokens and then token by token.
-/// False when a code differed somewhere.
-bool check(test::GpuFixture& gpu, const std::string& name, const ModelRecipe& recipe) {
+/// False when a code differed somewhere. `everything`: with what works, beside what is fast.
+bool check(test::GpuFixture& gpu, const std::string& name, const ModelRecipe& recipe, bool everything = false) {
     CAPTURE(name);
     test::TempFolder folder;
     test::writeModelFolder(folder.path(), recipe);
     const auto tokens = randomTokens(29, recipe.vocabulary, recipe.seed + 100);
     const calibrate::Matrix expected = calibrate::Decoder(folder.path()).forward(tokens);
 
-    const model::DecoderModel decoder(engineOf(gpu), folder.path());
+    layers::Engine engine = engineOf(gpu);
+    if (everything) engine.allowed = gpu.capabilities();
+    const model::DecoderModel decoder(engine, folder.path());
     model::Session session(decoder, {.logitRows = 7});
     const size_t created = gpu.pipelines().createdCount();
     const Comparison whole = compare(session.forward(tokens, LogitsRows::All), expected);
@@ -214,6 +217,50 @@ std::vector<float> byToken(const model::DecoderModel& decoder, std::span<const i
 }
 
 }  // namespace
+
+namespace {
+
+PFN_vkGetInstanceProcAddr realInstanceProc = nullptr;
+PFN_vkGetPhysicalDeviceProperties realProperties = nullptr;
+VkPhysicalDeviceType claimedType = VK_PHYSICAL_DEVICE_TYPE_OTHER;
+
+VKAPI_ATTR void VKAPI_CALL claimedProperties(VkPhysicalDevice device, VkPhysicalDeviceProperties* properties) {
+    realProperties(device, properties);
+    properties->deviceType = claimedType;
+}
+
+VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL claimingInstanceProc(VkInstance instance, const char* name) {
+    const PFN_vkVoidFunction function = realInstanceProc(instance, name);
+    if (std::string_view(name) != "vkGetPhysicalDeviceProperties") return function;
+    realProperties = reinterpret_cast<PFN_vkGetPhysicalDeviceProperties>(function);
+    return reinterpret_cast<PFN_vkVoidFunction>(claimedProperties);
+}
+
+}  // namespace
+
+TEST_CASE("a driver that calls itself a GPU runs what GPUs run, and agrees with the CPU decoder") {
+    const vk::Loader loader;
+    realInstanceProc = loader.getInstanceProcAddr();
+    // Wider than 512: a site is one dispatch of several workgroups there, and a head's keys are divided.
+    ModelRecipe wide = evenly(baked(4, 8, RandomTransform::Blocks, 36), 9, 1, 64, 1088);
+    wide.block = 64;
+    int differing = 0;
+    for (const auto type : {VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU, VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU}) {
+        claimedType = type;
+        test::GpuFixture gpu({}, {.getInstanceProcAddr = claimingInstanceProc, .messages = {}});
+        const bool integrated = type == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU;
+        REQUIRE((gpu.device().info().type == (integrated ? vk::DeviceType::Integrated : vk::DeviceType::Discrete)));
+        if (!check(gpu, integrated ? "an integrated GPU" : "a card, with dot products and matrices", wide, !integrated)) ++differing;
+        const test::TempFolder folder;
+        ModelRecipe small = baked(4, 8, RandomTransform::None, 37);
+        small.positions = 1024;
+        test::writeModelFolder(folder.path(), small);
+        const model::DecoderModel decoder(engineOf(gpu), folder.path());
+        CHECK(model::Session(decoder).chunkRows() == (integrated ? 128u : 512u));
+        CHECK(model::Session(decoder, {.chunkRows = 256}).chunkRows() == 256);
+    }
+    CHECK(differing <= 1);
+}
 
 TEST_CASE("without timestamps slices that are left running hold many commands all the same, and give the same logits") {
     vk::DeviceOptions options;

@@ -1,6 +1,7 @@
 // Listing and opening devices, devices of a host application, and devices that die.
 
 #include "support/gpu_fixture.h"
+#include "support/shared_data.h"
 #include "vk_test_shaders.h"
 #include "vk/device_choice.h"
 
@@ -180,7 +181,7 @@ TEST_CASE("a host's device works and stays the host's") {
 TEST_CASE("a host's device with several sizes of subgroups has kernels of subgroups only where their size can be asked for") {
     GpuFixture gpu;
     if (!gpu.device().info().subgroupSizeControl) {
-        MESSAGE("SKIPPED: ", gpu.device().info().name, " has no control of subgroup sizes");
+        test::reportSkip(gpu.device().info().name + " has no control of subgroup sizes");
         return;
     }
     vk::Loader loader;

@@ -243,7 +243,7 @@ VULCAT_API VulcatResult vulcatPlanModel(VulcatContext context, const VulcatModel
 VULCAT_API VulcatResult vulcatLoadModel(VulcatContext context, const VulcatModelInfo* info, VulcatModel* model);
 VULCAT_API void vulcatDestroyModel(VulcatModel model);
 
-/* Measures the kernels that the model's linear layers and its head could run with on this device, each checked before it
+/* Measures the kernels that may be the fastest of the model's linear layers and its head on this device, each checked before it
  * is timed, and keeps the fastest: layers and models that are made in the context from now on use them, and those that
  * are given the context's VULCAT_BLOB_TILES. Results of layers with integer activations stay the same, bit for bit; those
  * with float activations, the head's among them, may be added in another order: they stay the same within rounding.
